@@ -1,0 +1,25 @@
+# A ConfigMap in the cluster, which the node simulator watches. An existing group keeps its size.
+resource "terraform_data" "node_group" {
+  for_each = var.node_groups
+
+  input = {
+    python      = var.python
+    environment = merge(local.environment, { DRAKIT_SANDBOX_NODE_GROUP = jsonencode(merge(each.value, { name = each.key })) })
+  }
+
+  triggers_replace = [{ for field, value in each.value : field => value if field != "desired" }]
+  depends_on       = [terraform_data.control_plane]
+
+  provisioner "local-exec" {
+    interpreter = [self.output.python, "-m", "drakit.sandbox"]
+    command     = "node-group"
+    environment = self.output.environment
+  }
+
+  provisioner "local-exec" {
+    when        = destroy
+    interpreter = [self.output.python, "-m", "drakit.sandbox"]
+    command     = "delete-node-group"
+    environment = self.output.environment
+  }
+}

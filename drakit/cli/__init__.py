@@ -1,0 +1,1 @@
+"""The command line: parse, call, return. No logic, and nothing heavy at module level."""

@@ -1,0 +1,109 @@
+"""The root of the command line. Commands are imported when they are called, or when their help is asked for."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from drakit import __version__
+from drakit.errors import DrakitError, ExitCode, Interrupted, UsageError
+
+COMMANDS = {
+    "init": "Write a stack file to start from.",
+    "config": "Show, check or describe the stack file.",
+    "tools": "List or build the tools that drakit drives.",
+    "plan": "Show what `up` would change.",
+    "up": "Bring the stack up, or to what its file says now.",
+    "scale": "Change how many nodes a group has.",
+    "demo": "Run a GPU sharing demo and prove it.",
+    "status": "Show nodes, devices and who has them.",
+    "kubeconfig": "Print the path of the kubeconfig.",
+    "down": "Take the stack down.",
+    "version": "Print the version.",
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands live in `drakit.cli.<name>`, each a Typer application called `app`."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> TyperCommand | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"drakit.cli.{cmd_name}")
+        command: TyperCommand = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"drakit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Amazon EKS with Dynamic Resource Allocation for NVIDIA GPUs: stand it up, share GPUs, prove it, tear it down.
+
+    Without a stack file it works on a sandbox: a real Kubernetes on this machine, with simulated GPU nodes.
+
+    Example: drakit up && drakit scale g6=1 && drakit demo basic
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return the exit status. Every outcome prints, usage errors and interrupts included."""
+    command: Any = typer.main.get_command(app)
+    try:
+        status = command.main(list(arguments), prog_name="drakit", standalone_mode=False)
+        return int(status or ExitCode.OK)
+    except typer.TyperException as error:
+        failure: DrakitError = UsageError(error.format_message().strip(), hint=_help_hint(error))
+    except (typer.Abort, KeyboardInterrupt):
+        failure = Interrupted("Interrupted.")
+    except BrokenPipeError:
+        # Whoever read our output has gone: nobody is left to tell.
+        sys.stdout = None
+        return ExitCode.OK
+    from drakit.render.outcome import print_outcome
+
+    name = next((argument for argument in arguments if argument in COMMANDS), "drakit")
+    return print_outcome(name, None, failure, as_json=_wants_json(arguments))
+
+
+def _help_hint(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"`{context.command_path if context else 'drakit'} -h` shows how it is used."
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    pairs = zip(arguments, [*arguments[1:], ""], strict=False)
+    return any(a == "--output=json" or (a in ("--output", "-o") and b == "json") for a, b in pairs)

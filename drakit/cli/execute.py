@@ -1,0 +1,108 @@
+"""From a parsed command to its outcome: the one place that catches errors, and the only one that knows of signals."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drakit.errors import DrakitError, ExitCode, Interrupted
+
+if TYPE_CHECKING:
+    from drakit.commands.session import Session
+    from drakit.results import Result
+
+
+class Output(StrEnum):
+    """How results are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+FileOption = Annotated[
+    Path | None, typer.Option("-f", "--file", help="The stack file.  [default: drakit.yaml, or the built-in sandbox]")
+]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text, or one JSON document.")]
+TimeoutOption = Annotated[
+    float | None, typer.Option("--timeout", min=1, help="Seconds for each wait.  [default: 120]", show_default=False)
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Show names and identifiers in full.")]
+
+
+def execute(
+    command: str,
+    work: "Callable[[Session], Awaitable[Result] | Result]",
+    *,
+    file: Path | None,
+    output: Output,
+    timeout: float | None = None,
+    verbose: bool = False,
+) -> None:
+    """Open a session, do `work` in it, and exit with what came of it."""
+    from drakit.render.events import show_events
+
+    with show_events(as_json=output is Output.JSON, verbose=verbose) as emit:
+
+        def start() -> "Awaitable[Result] | Result":
+            from drakit.commands.session import open_session
+
+            return work(open_session(file, emit, timeout))
+
+        result, error = attempt(start)
+    finish(command, result, error, output=output, verbose=verbose)
+
+
+def attempt(start: "Callable[[], Awaitable[Result] | Result]") -> "tuple[Result | None, DrakitError | None]":
+    """What came of a command: its result, or the error to tell of. A bug is one too, its traceback in a file."""
+    import asyncio
+    import inspect
+    import signal
+
+    async def run() -> "Result":
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        result = start()
+        return await result if inspect.isawaitable(result) else result
+
+    try:
+        return asyncio.run(run()), None
+    except DrakitError as error:
+        return None, error
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return None, Interrupted(
+            "Interrupted; what was under way was stopped cleanly.", hint="Run the same command again to go on."
+        )
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the one place where a bug ends
+        return None, _bug(error)
+
+
+def finish(
+    command: str, result: "Result | None", error: DrakitError | None, *, output: Output, verbose: bool = False
+) -> None:
+    """Print the outcome and exit."""
+    from drakit.render.outcome import print_outcome
+
+    status = print_outcome(command, result, error, as_json=output is Output.JSON, verbose=verbose)
+    if status is not ExitCode.OK:
+        raise typer.Exit(int(status))
+
+
+def _bug(error: Exception) -> DrakitError:
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="drakit-bug-", suffix=".log", delete=False) as log:
+        log.write(f"{' '.join(sys.argv)}\n\n")
+        traceback.print_exception(error, file=log)
+    return DrakitError(
+        f"A bug in drakit: {type(error).__name__}: {error}",
+        hint=f"Please report it with the traceback in {log.name}.",
+        code="bug",
+    )

@@ -1,0 +1,71 @@
+"""`drakit down`: everything the stack made goes, and nothing is left running."""
+
+import time
+from collections import Counter
+from pathlib import Path
+
+from drakit.commands import provision
+from drakit.commands.session import Session
+from drakit.engine.events import Report
+from drakit.engine.step import Step, run_steps
+from drakit.errors import DrakitError, ToolFailed
+from drakit.results import DownResult
+from drakit.tools import TERRAFORM, find
+
+
+async def down(session: Session) -> DownResult:
+    """Take the stack down, from any state it may be in. A stack that is not there is no error.
+
+    Raises:
+        ToolFailed: something is still there; what and how to remove it is in the details.
+    """
+    started = time.monotonic()
+    removed: Counter[str] = Counter()
+    leftovers: list[str] = []
+    failures: list[DrakitError] = []
+
+    async def destroy(report: Report) -> bool:
+        terraform_tool = await find(TERRAFORM)
+        state = session.workspace.terraform / "terraform.tfstate"
+        if terraform_tool is None or not state.exists():
+            return False
+        terraform = provision.terraform_of(session, {TERRAFORM.name: terraform_tool})
+        try:
+            removed.update(Path(a).stem.split(".")[-1].partition("[")[0] for a in await terraform.resources())
+            await provision.destroy(terraform, provision.var_file(session), report)
+        except DrakitError as error:
+            # A damaged state, or a Python that has moved: the sweep below needs neither. It decides.
+            failures.append(error)
+        return True
+
+    async def sweep(report: Report) -> bool:
+        report("looking for what is left")
+        leftovers.extend(await session.target.sweep(session.workspace))
+        return False
+
+    if not session.workspace.exists():
+        # Processes can outlive a folder that was removed by hand.
+        leftovers.extend(await session.target.sweep(session.workspace))
+    else:
+        with session.mutate("down") as journal:
+            steps = [Step("terraform", destroy), Step("sweep", sweep, after=("terraform",))]
+            await run_steps(steps, journal=journal, emit=session.emit)
+            if not leftovers:
+                session.workspace.remove()
+    warnings = [f"Terraform could not destroy everything; the sweep did: {f.message}" for f in failures]
+    failure = None
+    if leftovers:
+        failure = ToolFailed(
+            "Something of the stack is still there:\n" + "\n".join(f"  {item}" for item in leftovers),
+            hint="Run `drakit down` again.",
+            code="leftovers",
+            details={"leftovers": leftovers},
+        )
+    return DownResult(
+        removed=dict(removed),
+        leftovers=tuple(leftovers),
+        kept=(),
+        seconds=round(time.monotonic() - started, 3),
+        warnings=tuple(warnings),
+        failure=failure,
+    )

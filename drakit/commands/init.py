@@ -1,0 +1,29 @@
+"""`drakit init`: a stack file to start from."""
+
+from pathlib import Path
+
+from drakit.engine.files import file_errors
+from drakit.errors import Refused
+from drakit.results import TextResult
+from drakit.stack.dump import template
+
+
+def init(target: str, file: Path) -> TextResult:
+    """Write the template for `target` to `file`.
+
+    Raises:
+        UsageError: there is no such target.
+        Refused: the file is there already.
+    """
+    text = template(target)
+    with file_errors(file):
+        try:
+            with file.open("x", encoding="utf-8") as stream:
+                stream.write(text)
+        except FileExistsError:
+            raise Refused(
+                f"{file} is there already.", hint="Move it away, or name another with -f.", code="file-exists"
+            ) from None
+    return TextResult(
+        name="init", text=f"Wrote {file}. `drakit up` brings it up.", value={"file": file, "target": target}
+    )

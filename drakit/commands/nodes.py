@@ -1,0 +1,76 @@
+"""Nodes as commands see them: which group they belong to, whether they are Ready, whether their devices are published."""
+
+from collections.abc import Mapping
+
+from drakit.dra.devices import DRIVER
+from drakit.engine.events import Report
+from drakit.kube.client import Kube
+from drakit.kube.kinds import NODE, Object, ResourceApi
+from drakit.kube.watch import Key, wait_for
+from drakit.results import GroupStatus
+from drakit.targets.base import GroupSize
+
+GROUP_LABEL = "eks.amazonaws.com/nodegroup"
+INSTANCE_TYPE_LABEL = "node.kubernetes.io/instance-type"
+GPU_LABEL = "nvidia.com/gpu.present"
+
+
+def group_of(node: Object) -> str | None:
+    """The node group that a node belongs to."""
+    return node["metadata"].get("labels", {}).get(GROUP_LABEL)
+
+
+def is_ready(node: Object) -> bool:
+    """Whether a node's Ready condition is True and nobody is removing it."""
+    conditions = node.get("status", {}).get("conditions", ())
+    return "deletionTimestamp" not in node["metadata"] and any(
+        c["type"] == "Ready" and c["status"] == "True" for c in conditions
+    )
+
+
+def group_statuses(sizes: Mapping[str, GroupSize], nodes: Mapping[Key, Object]) -> dict[str, GroupStatus]:
+    """How many nodes of each group are wanted and Ready."""
+    ready = [group_of(node) for node in nodes.values() if is_ready(node)]
+    return {name: GroupStatus(size.desired, ready.count(name)) for name, size in sizes.items()}
+
+
+async def wait_for_nodes(
+    kube: Kube, api: ResourceApi, sizes: Mapping[str, GroupSize], report: Report, timeout: float, *, devices: bool
+) -> dict[Key, Object]:
+    """Watch until every group has as many Ready nodes as it shall have, and those with GPUs have published them.
+
+    Args:
+        timeout: seconds, for the nodes and again for the devices.
+        devices: whether a DRA driver is there to publish them.
+
+    Raises:
+        TimedOut: naming the groups or the nodes that are late.
+    """
+
+    def missing(nodes: Mapping[Key, Object]) -> list[str]:
+        there = [(group_of(node), is_ready(node)) for node in nodes.values()]
+        return [
+            f"{name} ({there.count((name, True))} of {size.desired})"
+            for name, size in sizes.items()
+            # A node that is still leaving counts too: the group is not yet what it shall be.
+            if there.count((name, True)) != size.desired or there.count((name, False))
+        ]
+
+    report("waiting for the nodes")
+    nodes = await wait_for(kube, NODE, lambda nodes: not missing(nodes), what="the nodes of every group", timeout=timeout)
+    with_gpus = {name for (_, name), node in nodes.items() if node["metadata"]["labels"].get(GPU_LABEL) == "true"}
+    if devices and with_gpus:
+        report("waiting for the ResourceSlices")
+        await wait_for(
+            kube,
+            api.slice,
+            lambda slices: with_gpus <= _publishing(slices),
+            what=f"the ResourceSlices of {len(with_gpus)} nodes with GPUs",
+            timeout=timeout,
+            hint="The pods of the DRA driver's DaemonSet publish them: look at the pods in dra-driver-nvidia-gpu.",
+        )
+    return nodes
+
+
+def _publishing(slices: Mapping[Key, Object]) -> set[str]:
+    return {obj["spec"].get("nodeName", "") for obj in slices.values() if obj["spec"]["driver"] == DRIVER}

@@ -1,0 +1,97 @@
+"""Terraform's part of a stack, for `plan`, `up` and `down`: the blueprint copied, its variables rendered, Terraform driven."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from drakit.commands.session import Session
+from drakit.engine.events import Report
+from drakit.engine.files import file_errors, private_folder, write_atomically
+from drakit.packaged import packaged
+from drakit.terraform import Terraform
+from drakit.terraform.events import TerraformEvent, describe
+from drakit.terraform.tfvars import render_tfvars
+from drakit.tools import HELM, TERRAFORM, FoundTool, Tool, ensure
+
+TFVARS = "blueprint.tfvars"
+
+
+def needed_tools(session: Session) -> list[Tool]:
+    """Every tool that the stack needs."""
+    return [TERRAFORM, HELM, *session.target.tools(session.stack)]
+
+
+async def find_tools(session: Session, report: Report) -> Mapping[str, FoundTool]:
+    """The tools of the stack, by name; missing ones are built.
+
+    Raises:
+        PreflightError: one is missing and cannot be built here.
+    """
+    return await ensure(needed_tools(session), report)
+
+
+def terraform_of(session: Session, tools: Mapping[str, FoundTool]) -> Terraform:
+    """Terraform in the stack's working folder."""
+    workspace = session.workspace
+    return Terraform(tools[TERRAFORM.name].path, workspace.terraform, workspace.logs)
+
+
+def var_file(session: Session) -> Path:
+    """The rendered variables."""
+    return session.workspace.terraform / TFVARS
+
+
+def render(session: Session, tools: Mapping[str, FoundTool]) -> bool:
+    """Copy the blueprint into the stack's working folder and render its variables. Returns whether anything changed."""
+    folder = private_folder(session.workspace.terraform)
+    name = session.target.blueprint
+    source = packaged("blueprints", name)
+    wanted = {path.name: path.read_bytes() for path in sorted(source.glob("*.tf"))}
+    values = session.target.variables(session.stack, session.workspace, tools)
+    template = packaged("templates", "tfvars", f"{name}.tfvars.j2")
+    wanted[TFVARS] = render_tfvars(template, {"stack": session.stack, **values}).encode()
+    with file_errors(folder):
+        stale = [path for path in folder.glob("*.tf") if path.name not in wanted]
+        fresh = {n: data for n, data in wanted.items() if _content(folder / n) != data}
+        for path in stale:
+            path.unlink()
+    for file, data in fresh.items():
+        write_atomically(folder / file, data)
+    return bool(stale or fresh)
+
+
+def forget(session: Session) -> None:
+    """Remove Terraform's working folder, once nothing is left that its state could tell of."""
+    with file_errors(session.workspace.terraform):
+        if session.workspace.terraform.exists():
+            shutil.rmtree(session.workspace.terraform)
+
+
+async def apply(session: Session, terraform: Terraform, report: Report) -> bool:
+    """Bring everything that Terraform knows into its place. Returns whether anything changed."""
+    await terraform.init(report)
+    known = set(await terraform.resources()) if (gone := session.target.drifted(session.workspace)) else set()
+    replace = [address for address in gone if address in known]
+    summary = await terraform.apply(var_file(session), replace, _progress(report))
+    return bool(summary.added or summary.changed or summary.destroyed)
+
+
+async def destroy(terraform: Terraform, file: Path, report: Report) -> int:
+    """Destroy everything in Terraform's state. Returns how many resources there were."""
+    await terraform.init(report)
+    return (await terraform.destroy(file, _progress(report))).destroyed
+
+
+def _progress(report: Report):  # type: ignore[no-untyped-def]
+    def on_event(event: TerraformEvent) -> None:
+        if words := describe(event):
+            report(words)
+
+    return on_event
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None

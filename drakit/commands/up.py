@@ -1,0 +1,154 @@
+"""`drakit up`: from a stack file to a cluster whose GPUs can be claimed."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+from drakit.commands import provision
+from drakit.commands.nodes import group_statuses, wait_for_nodes
+from drakit.commands.session import Session
+from drakit.engine.events import Report
+from drakit.engine.step import Step, run_steps
+from drakit.errors import ClusterError
+from drakit.helm import Helm, InstalledRelease, Release
+from drakit.kube.client import Kube
+from drakit.kube.kinds import ResourceApi
+from drakit.kube.watch import wait_for
+from drakit.results import GroupStatus, KubernetesVersion, ReleaseStatus, StepResult, UpResult
+from drakit.targets.releases import DEVICE_CLASSES, DRA_DRIVER, releases
+from drakit.tools import HELM, FoundTool
+
+
+class _Up:
+    """One run of `up`: its steps, and what they find out for each other."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.releases: Sequence[Release] = releases(session.stack, session.workspace.root)
+        self.tools: Mapping[str, FoundTool] = {}
+        self.installed: Sequence[InstalledRelease] = ()
+        self.releases_changed = False
+        self.kube: Kube | None = None
+        self.server = ""
+        self.api: ResourceApi | None = None
+        self.device_classes: tuple[str, ...] = ()
+        self.groups: Mapping[str, GroupStatus] = {}
+
+    def steps(self) -> list[Step]:
+        """What has to be done, and in which order."""
+        return [
+            Step("tools", self._find_tools),
+            Step("configuration", self._render, after=("tools",)),
+            Step("terraform", self._terraform, after=("configuration",)),
+            Step("kubernetes", self._connect, after=("terraform",)),
+            Step("releases", self._list_releases, after=("kubernetes",)),
+            *(
+                Step(release.name, lambda report, r=release: self._install(r, report), after=("releases",))
+                for release in self.releases
+            ),
+            Step("device-classes", self._device_classes, after=("releases",)),
+            Step("nodes", self._nodes, after=("device-classes",)),
+        ]
+
+    async def _find_tools(self, report: Report) -> bool:
+        self.tools = await provision.find_tools(self.session, report)
+        return False
+
+    async def _render(self, report: Report) -> bool:
+        return provision.render(self.session, self.tools)
+
+    async def _terraform(self, report: Report) -> bool:
+        return await provision.apply(self.session, provision.terraform_of(self.session, self.tools), report)
+
+    async def _connect(self, report: Report) -> bool:
+        self.kube = self.session.connect()
+        self.server = await self.kube.server_version()
+        self.api = await self.kube.resource_api()
+        if self.api is None:
+            raise ClusterError(
+                f"Kubernetes {self.server} serves no version of resource.k8s.io: it has no Dynamic Resource Allocation.",
+                hint="Use kubernetesVersion 1.33 or newer.",
+                code="no-resource-api",
+            )
+        return False
+
+    async def _list_releases(self, report: Report) -> bool:
+        self.installed = await self._helm().list(self.releases)
+        return False
+
+    async def _install(self, release: Release, report: Report) -> bool:
+        changed = await self._helm().ensure(release, report, self.session.timeout, installed=self.installed)
+        self.releases_changed |= changed
+        return changed
+
+    async def release_statuses(self) -> tuple[ReleaseStatus, ...]:
+        """The stack's releases as Helm has them now."""
+        installed = await self._helm().list() if self.releases_changed else self.installed
+        return tuple(
+            ReleaseStatus(i.name, i.namespace, i.chart, i.version, str(i.status))
+            for release in self.releases
+            for i in installed
+            if (i.name, i.namespace) == (release.name, release.namespace)
+        )
+
+    def _helm(self) -> Helm:
+        workspace = self.session.workspace
+        cluster = f"{self.server} {self.api.api_version if self.api else ''}"
+        executable = self.tools[HELM.name].path
+        return Helm(executable, workspace.kubeconfig, workspace.helm, workspace.logs, cluster=cluster)
+
+    async def _device_classes(self, report: Report) -> bool:
+        if not any(release.name == DRA_DRIVER for release in self.releases):
+            return False
+        assert self.kube is not None
+        assert self.api is not None
+        report("waiting for the DeviceClasses")
+        found = await wait_for(
+            self.kube,
+            self.api.device_class,
+            lambda classes: all(("", name) in classes for name in DEVICE_CLASSES),
+            what=f"the DeviceClasses {' and '.join(DEVICE_CLASSES)}",
+            timeout=self.session.timeout,
+            hint=f"The DRA driver's release brings them: see {self.session.workspace.logs}.",
+        )
+        self.device_classes = tuple(sorted(name for _, name in found))
+        return False
+
+    async def _nodes(self, report: Report) -> bool:
+        assert self.kube is not None
+        assert self.api is not None
+        sizes = await self.session.target.group_sizes(self.kube)
+        with_devices = bool(self.device_classes)
+        nodes = await wait_for_nodes(self.kube, self.api, sizes, report, self.session.timeout, devices=with_devices)
+        self.groups = group_statuses(sizes, nodes)
+        return False
+
+
+async def up(session: Session) -> UpResult:
+    """Bring the stack up, or to what its file says now; changes nothing that is as it should be.
+
+    Raises:
+        DrakitError: a step failed; run again to go on from there.
+    """
+    started = time.monotonic()
+    run = _Up(session)
+    with session.mutate("up") as journal:
+        try:
+            outcomes = await run_steps(run.steps(), journal=journal, emit=session.emit)
+            statuses = await run.release_statuses()
+        finally:
+            if run.kube:
+                await run.kube.close()
+        journal.close()
+    return UpResult(
+        stack=session.stack.name,
+        target=session.target.name,
+        kubernetes=KubernetesVersion(
+            session.stack.kubernetes_version, run.server, run.api.version if run.api else None
+        ),
+        kubeconfig=session.workspace.kubeconfig,
+        releases=statuses,
+        device_classes=run.device_classes,
+        node_groups=run.groups,
+        seconds=round(time.monotonic() - started, 3),
+        steps=tuple(StepResult(o.name, o.seconds, o.changed) for o in outcomes),
+    )

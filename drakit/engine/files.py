@@ -1,0 +1,64 @@
+"""Files of a stack: written whole or not at all, readable by their owner alone."""
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from drakit.errors import PreflightError
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+
+
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Write `path` (mode 0600) so that a reader sees the old content or the new, and a crash leaves no half.
+
+    Raises:
+        PreflightError: the folder is gone, read-only, or the disk is full.
+    """
+    content = data.encode() if isinstance(data, str) else data
+    with file_errors(path):
+        fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+
+def private_folder(path: Path) -> Path:
+    """Make `path` and its missing parents with mode 0700, and return it.
+
+    Raises:
+        PreflightError: it cannot be made.
+    """
+    with file_errors(path):
+        path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses into a message for the user."""
+    try:
+        yield
+    except OSError as error:
+        hints = {
+            errno.ENOSPC: "Free some space there and run the same command again.",
+            errno.EROFS: "Run drakit where the stack file's folder is writable.",
+            errno.EACCES: "Check who owns the folder; drakit needs no root.",
+            errno.ENOENT: "The folder went away while drakit was using it. Run the same command again.",
+            errno.ENOTDIR: "A file is in the way where drakit needs a folder. Move it away.",
+            errno.EEXIST: "A file is in the way where drakit needs a folder. Move it away.",
+        }
+        hint = hints.get(error.errno or 0)
+        where = error.filename or path
+        raise PreflightError(f"{os.fspath(where)}: {error.strerror}.", hint=hint, code="file-system") from error

@@ -1,0 +1,70 @@
+"""The journal: which steps of the last mutating run started and how they ended. Written before and after each step.
+
+It tells people and the next run what was under way; Terraform's and Helm's own state stays the truth.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from drakit.engine.files import write_atomically
+
+VERSION = 1
+
+
+class Journal:
+    """The journal of one run, kept in `path` (JSON, replaced as a whole at each entry)."""
+
+    def __init__(self, path: Path, command: str) -> None:
+        self._path = path
+        self._document: dict[str, Any] = {
+            "version": VERSION,
+            "command": command,
+            "pid": os.getpid(),
+            "started": _now(),
+            "ended": None,
+            "steps": {},
+        }
+
+    def started(self, step: str) -> None:
+        """Note that `step` is under way."""
+        self._document["steps"][step] = {"status": "under way", "started": _now()}
+        self._write()
+
+    def ended(self, step: str, *, changed: bool, seconds: float) -> None:
+        """Note that `step` ended well."""
+        self._document["steps"][step] |= {"status": "done", "changed": changed, "seconds": seconds}
+        self._write()
+
+    def failed(self, step: str, why: str) -> None:
+        """Note that `step` failed. Never raises: the step's own error is the one to show."""
+        self._document["steps"][step] |= {"status": "failed", "why": why}
+        try:
+            self._write()
+        except Exception:  # noqa: BLE001, S110 - the disk may be why the step failed
+            pass
+
+    def close(self) -> None:
+        """Note that the run ended well."""
+        self._document["ended"] = _now()
+        self._write()
+
+    def _write(self) -> None:
+        write_atomically(self._path, json.dumps(self._document, indent=1) + "\n")
+
+
+def read_journal(path: Path) -> dict[str, Any] | None:
+    """The last run's journal, or None when there is none that can be read."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(document, dict) or document.get("version") != VERSION or not isinstance(document.get("steps"), dict):
+        return None
+    return document
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

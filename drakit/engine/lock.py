@@ -1,0 +1,68 @@
+"""One stack, one run. The lock is the kernel's (flock), so the death of its holder releases it at once.
+
+The file's text says who holds it, for the message to whoever comes second. A run that removes the stack's folder
+removes the lock file with it, so a lock counts only while its file is still the one at the path.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from drakit.engine.files import PRIVATE_FILE, file_errors
+from drakit.errors import Locked
+
+
+@contextlib.contextmanager
+def stack_lock(path: Path, command: str) -> Iterator[None]:
+    """Hold the stack's lock file at `path` for the time of the block.
+
+    Raises:
+        Locked: another run holds it; the message names its process id, host and start.
+        PreflightError: the file cannot be made.
+    """
+    fd = _acquire(path)
+    try:
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "command": command}
+        with file_errors(path):
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, json.dumps(holder).encode(), 0)
+        yield
+    finally:
+        # Emptied first: a lock file with text in it and no holder is one whose holder died.
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, 0)
+        os.close(fd)
+
+
+def _acquire(path: Path) -> int:
+    while True:
+        with file_errors(path):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = os.pread(fd, 4096, 0)
+            os.close(fd)
+            raise _locked(path, text) from None
+        with contextlib.suppress(OSError):
+            if os.stat(path).st_ino == os.fstat(fd).st_ino:
+                return fd
+        os.close(fd)
+
+
+def _locked(path: Path, text: bytes) -> Locked:
+    try:
+        holder = json.loads(text)
+        who = f"process {holder['pid']} on {holder['host']}, `drakit {holder['command']}`, since {holder['started']}"
+    except (ValueError, KeyError, TypeError):
+        holder, who = {}, "its name is not written yet"
+    return Locked(
+        f"Another run works on this stack: {who}.",
+        hint="Wait until it has ended, or stop it with Ctrl-C where it runs, then run the same command again.",
+        details={"lock": str(path), "holder": holder},
+    )

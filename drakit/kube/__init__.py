@@ -1,0 +1,1 @@
+"""Kubernetes: a client over lightkube, API discovery, watching."""

@@ -1,0 +1,139 @@
+"""Watching: a store that follows the cluster, and waiting until it shows what is wanted."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from drakit.errors import ClusterError, TimedOut
+from drakit.kube.client import Kube
+from drakit.kube.kinds import Kind, Object
+
+Key = tuple[str, str]
+"""Namespace ("" for cluster-scoped objects) and name."""
+
+FIRST_RETRY_SECONDS = 0.05
+LAST_RETRY_SECONDS = 2.0
+
+
+def key_of(obj: Object) -> Key:
+    """The key of an object in a store."""
+    metadata = obj["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
+
+
+@dataclass
+class Store:
+    """The objects of one kind as the cluster has them, kept current by `follow`."""
+
+    kube: Kube
+    kind: Kind
+    namespace: str | None = None
+    labels: Mapping[str, str] | None = None
+    fields: Mapping[str, str] | None = None
+    objects: dict[Key, Object] = field(default_factory=dict)
+
+    async def follow(
+        self,
+        changed: Callable[[Object], None],
+        deleted: Callable[[Object], None],
+        *,
+        listed: Callable[[], None] = lambda: None,
+        patient: bool = True,
+    ) -> None:
+        """List, then watch, for ever; after a broken watch list again, so that nothing is missed.
+
+        Args:
+            changed: called for every object that is there at first, and for each that is added or modified.
+            deleted: called with the last known state of each that has gone.
+            listed: called when `objects` is complete, before watching.
+            patient: keep trying while the API does not answer; otherwise the failure is raised.
+        """
+        delay = FIRST_RETRY_SECONDS
+        while True:
+            try:
+                version = await self._list(changed, deleted)
+                listed()
+                delay = FIRST_RETRY_SECONDS
+                async for event, obj in self.kube.watch(
+                    self.kind, version, self.namespace, labels=self.labels, fields=self.fields
+                ):
+                    self._take(event, obj, changed, deleted)
+            except ClusterError as error:
+                if not patient and error.code != "expired":
+                    raise
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, LAST_RETRY_SECONDS)
+
+    async def _list(self, changed: Callable[[Object], None], deleted: Callable[[Object], None]) -> str:
+        objects, version = await self.kube.list(self.kind, self.namespace, labels=self.labels, fields=self.fields)
+        current = {key_of(obj): obj for obj in objects}
+        for key in [key for key in self.objects if key not in current]:
+            deleted(self.objects.pop(key))
+        for key, obj in current.items():
+            known = self.objects.get(key)
+            self.objects[key] = obj
+            if known is None or known["metadata"]["resourceVersion"] != obj["metadata"]["resourceVersion"]:
+                changed(obj)
+        return version
+
+    def _take(
+        self, event: str, obj: Object, changed: Callable[[Object], None], deleted: Callable[[Object], None]
+    ) -> None:
+        if event == "DELETED":
+            self.objects.pop(key_of(obj), None)
+            deleted(obj)
+        elif event in ("ADDED", "MODIFIED"):
+            self.objects[key_of(obj)] = obj
+            changed(obj)
+
+
+async def wait_for(
+    kube: Kube,
+    kind: Kind,
+    satisfied: Callable[[Mapping[Key, Object]], bool],
+    *,
+    what: str,
+    timeout: float,
+    namespace: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    hint: str | None = None,
+) -> dict[Key, Object]:
+    """Watch until `satisfied` holds of the objects of a kind, and return them.
+
+    Args:
+        satisfied: looks at all of them; may raise to give up early.
+        what: what is waited for, for the message: "the DeviceClass gpu.nvidia.com".
+        timeout: seconds.
+
+    Raises:
+        TimedOut: it did not come in time.
+        ClusterError: the API does not answer or refuses.
+    """
+    store = Store(kube, kind, namespace, labels)
+    complete = False
+
+    def look(_: Object | None = None) -> None:
+        if complete and satisfied(store.objects):
+            raise _Satisfied
+
+    def listed() -> None:
+        nonlocal complete
+        complete = True
+        look()
+
+    try:
+        async with asyncio.timeout(timeout):
+            await store.follow(look, look, listed=listed, patient=False)
+    except _Satisfied:
+        return dict(store.objects)
+    except TimeoutError as error:
+        raise TimedOut(
+            f"Waited {timeout:.0f} s for {what}; it did not come.",
+            hint=hint,
+            details={"waitedFor": what, "seconds": timeout},
+        ) from error
+    raise AssertionError("following never ends by itself")
+
+
+class _Satisfied(Exception):  # noqa: N818 - not an error: it ends the watch
+    pass

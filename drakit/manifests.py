@@ -1,0 +1,42 @@
+"""Kubernetes manifests from Jinja2 templates. Every value is written as JSON, which is YAML: this format's autoescape."""
+
+import json
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import SandboxedEnvironment
+from ruamel.yaml import YAML
+
+Manifest = dict[str, Any]
+
+
+def render_manifests(template: Path, context: Mapping[str, Any]) -> list[Manifest]:
+    """The objects of a template, in its order.
+
+    Raises:
+        jinja2.TemplateError: the template reads a value that is not in `context`; a bug, for templates are packaged.
+    """
+    environment = SandboxedEnvironment(
+        loader=FileSystemLoader(template.parent),
+        undefined=StrictUndefined,
+        finalize=json.dumps,
+        autoescape=False,  # HTML's rules; `finalize` applies JSON's
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template(template.name).render(context)
+    return [document for document in YAML(typ="safe", pure=True).load_all(text) if document]
+
+
+def to_yaml(objects: Sequence[Mapping[str, Any]]) -> str:
+    """A stream of YAML documents, good for `kubectl apply -f -`."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False
+    yaml.explicit_start = True
+    text = StringIO()
+    yaml.dump_all([dict(obj) for obj in objects], text)
+    return text.getvalue()

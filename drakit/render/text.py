@@ -1,0 +1,202 @@
+"""Results for people."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import singledispatch
+from typing import TYPE_CHECKING
+
+from drakit.dra.devices import Device
+from drakit.errors import DrakitError
+from drakit.render.clean import clean
+from drakit.results import (
+    Demo,
+    DemoResult,
+    DownResult,
+    PlanResult,
+    Result,
+    ScaleResult,
+    StatusResult,
+    TextResult,
+    ToolsResult,
+    UpResult,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Line = str
+NARROW = 80
+
+
+def print_result(result: Result, console: "Console", *, verbose: bool = False) -> None:
+    """Print a result on standard output, and its warnings with it."""
+    if isinstance(result, TextResult):
+        # As it is: it may be piped into a file or a command.
+        console.file.write(result.text if result.text.endswith("\n") else result.text + "\n")
+        return
+    for warning in result.warnings:
+        console.print(clean(f"warning: {warning}"), style="yellow", markup=False, highlight=False)
+    _show(result, _Page(console, verbose))
+
+
+def print_error(error: DrakitError, console: "Console") -> None:
+    """Print an error and its advice on standard error."""
+    console.print(clean(f"error: {error.message}"), style="red", markup=False, highlight=False, soft_wrap=True)
+    if error.hint:
+        console.print(clean(error.hint), markup=False, highlight=False, soft_wrap=True)
+
+
+class _Page:
+    """Lines and plain tables: columns two spaces apart, the last one free to run on."""
+
+    def __init__(self, console: "Console", verbose: bool) -> None:
+        self.console = console
+        self.verbose = verbose
+
+    def line(self, text: str = "", style: str | None = None) -> None:
+        self.console.print(clean(text), style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        cells = [list(header), *([clean(cell) for cell in row] for row in rows)]
+        widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+        for number, row in enumerate(cells):
+            text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            self.console.print(text, style="bold" if number == 0 else None, markup=False, highlight=False, soft_wrap=True)
+
+
+@singledispatch
+def _show(result: Result, page: _Page) -> None:
+    raise TypeError(f"no text for {type(result).__name__}")
+
+
+def _register(kind: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return _show.register(kind)
+
+
+@_register(UpResult)
+def _(result: UpResult, page: _Page) -> None:
+    kubernetes = result.kubernetes
+    page.line(f"{result.stack} is up: Kubernetes {kubernetes.server} ({result.target}), resource.k8s.io/{kubernetes.resource_api}")
+    page.line()
+    page.table(("RELEASE", "VERSION", "STATUS"), ((r.name, r.version, r.status) for r in result.releases))
+    page.line()
+    page.table(
+        ("NODE GROUP", "DESIRED", "READY"),
+        ((name, str(group.desired), str(group.ready)) for name, group in result.node_groups.items()),
+    )
+    page.line()
+    page.line(f"DeviceClasses: {', '.join(result.device_classes) or 'none'}")
+    page.line(f"Kubeconfig:    {result.kubeconfig}")
+    changed = [step.name for step in result.steps if step.changed]
+    page.line(f"{result.seconds:.1f} s; changed: {', '.join(changed) or 'nothing'}")
+
+
+@_register(PlanResult)
+def _(result: PlanResult, page: _Page) -> None:
+    page.line(f"Plan for {result.stack} ({result.target}):")
+    changes = [(change.action, change.address) for change in result.changes]
+    changes += [(action, f"release {name}") for name, action in result.releases.items() if action != "unchanged"]
+    if changes:
+        page.table(("ACTION", "RESOURCE"), changes)
+    else:
+        page.line("  nothing to change")
+    page.line(f"Cost of the desired nodes: ${result.hourly_cost:.2f} an hour.")
+
+
+@_register(ScaleResult)
+def _(result: ScaleResult, page: _Page) -> None:
+    page.table(
+        ("NODE GROUP", "FROM", "TO", "READY"),
+        ((name, str(g.from_), str(g.to), str(g.ready)) for name, g in result.node_groups.items()),
+    )
+    page.line(f"{result.devices.published} devices published; ${result.hourly_cost:.2f} an hour; {result.seconds:.1f} s")
+
+
+@_register(StatusResult)
+def _(result: StatusResult, page: _Page) -> None:
+    kubernetes = result.kubernetes
+    server = f"Kubernetes {kubernetes.server}, resource.k8s.io/{kubernetes.resource_api}" if kubernetes else "not running"
+    page.line(f"{result.stack} ({result.target}): {server}")
+    if result.nodes:
+        page.line()
+        page.table(
+            ("NODE", "GROUP", "TYPE", "READY"),
+            ((_short(n.name, page), n.group or "-", n.instance_type or "-", _yes(n.ready)) for n in result.nodes),
+        )
+    if result.devices:
+        page.line()
+        page.table(("DEVICE", "NODE", "PRODUCT", "MEMORY", "UUID", "HELD BY"), (_device(d, page) for d in result.devices))
+    page.line()
+    summary = result.summary
+    mig = f", {summary.mig_devices} MIG devices" if summary.mig_devices else ""
+    page.line(
+        f"{summary.gpus} GPUs{mig}: {summary.allocated} allocated, {summary.free} free. ${result.hourly_cost:.2f} an hour."
+    )
+    for problem in result.problems:
+        page.line(f"problem: {problem}", style="yellow")
+
+
+def _device(device: Device, page: _Page) -> Sequence[str]:
+    uuid = device.uuid or "-"
+    held = ", ".join(f"{h.namespace}/{pod}" for h in device.allocated_to for pod in h.pods or (h.claim,))
+    return (
+        device.name,
+        _short(device.node, page),
+        device.profile or (device.product or "-"),
+        device.memory or "-",
+        uuid if page.verbose else uuid[:12],
+        held or "free",
+    )
+
+
+@_register(DemoResult)
+def _(result: DemoResult, page: _Page) -> None:
+    for number, demo in enumerate(result.demos):
+        if number:
+            page.line()
+        _demo(demo, page)
+
+
+def _demo(demo: Demo, page: _Page) -> None:
+    page.line(f"{demo.strategy}: {'proved' if demo.proved else 'NOT PROVED'}", style="green" if demo.proved else "red")
+    for check in demo.checks:
+        page.line(f"  {'ok    ' if check.ok else 'FAILED'} {check.name}")
+        page.line(f"         {_shorten(check.evidence, page)}", style="dim")
+    timings = demo.timings
+    for name, value in (("allocated", timings.allocated), ("running", timings.running)):
+        page.line(f"  {name} {f'{value:.2f} s after the claim was made' if value is not None else 'never'}")
+    if demo.kept:
+        page.line(f"  kept in namespace {demo.pods[0].namespace if demo.pods else '?'}")
+
+
+@_register(DownResult)
+def _(result: DownResult, page: _Page) -> None:
+    removed = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in result.removed.items())
+    page.line(f"Removed: {removed or 'nothing was there'}. Left over: {len(result.leftovers) or 'nothing'}. {result.seconds:.1f} s")
+    for item in result.leftovers:
+        page.line(f"  {item}")
+
+
+@_register(ToolsResult)
+def _(result: ToolsResult, page: _Page) -> None:
+    page.table(
+        ("TOOL", "VERSION", "FROM", "PATH"),
+        (
+            (tool.name, tool.version or "missing", tool.source or "-", str(tool.path or f"needs {tool.needs}"))
+            for tool in result.tools
+        ),
+    )
+    for tool in result.tools:
+        for reason in tool.refused:
+            page.line(f"{tool.name}: {reason}", style="dim")
+
+
+def _short(node: str, page: _Page) -> str:
+    return node if page.verbose else node.partition(".")[0]
+
+
+def _shorten(text: str, page: _Page) -> str:
+    return text if page.verbose else text.replace(".us-west-2.compute.internal", "")
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

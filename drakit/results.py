@@ -1,0 +1,285 @@
+"""What commands return, and the JSON envelope around it. `drakit.render` shows results; nothing else prints."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, ClassVar
+
+from drakit.dra.devices import Device
+from drakit.dra.proof import Check, ClaimProof, PodProof
+from drakit.errors import DrakitError, ExitCode
+
+SCHEMA = "drakit/v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a command returns. Fields become camelCase in JSON; these two are the envelope's.
+
+    Args:
+        warnings: what the user should know although all went well.
+        failure: why the command failed although it has a result to show: an unproven demo, for example.
+    """
+
+    command: ClassVar[str]
+    warnings: tuple[str, ...] = field(default=(), metadata={"envelope": True})
+    failure: DrakitError | None = field(default=None, metadata={"envelope": True})
+
+
+@dataclass(frozen=True)
+class KubernetesVersion:
+    """Asked-for minor version, the server's own version, and the version of resource.k8s.io in use."""
+
+    version: str
+    server: str
+    resource_api: str | None
+
+
+@dataclass(frozen=True)
+class ReleaseStatus:
+    """A Helm release of the stack."""
+
+    name: str
+    namespace: str
+    chart: str
+    version: str
+    status: str
+
+
+@dataclass(frozen=True)
+class GroupStatus:
+    """A node group: how many nodes it shall have, and how many are Ready."""
+
+    desired: int
+    ready: int
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """A step that ran."""
+
+    name: str
+    seconds: float
+    changed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpResult(Result):
+    """`drakit up`."""
+
+    command: ClassVar[str] = "up"
+    stack: str
+    target: str
+    kubernetes: KubernetesVersion
+    kubeconfig: Path
+    releases: tuple[ReleaseStatus, ...]
+    device_classes: tuple[str, ...]
+    node_groups: Mapping[str, GroupStatus]
+    seconds: float
+    steps: tuple[StepResult, ...]
+
+
+@dataclass(frozen=True)
+class PlannedResource:
+    """A resource that `up` would create, change, replace or delete."""
+
+    address: str
+    action: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanResult(Result):
+    """`drakit plan`."""
+
+    command: ClassVar[str] = "plan"
+    stack: str
+    target: str
+    changes: tuple[PlannedResource, ...]
+    releases: Mapping[str, str]
+    """Release to "install", "upgrade" or "unchanged"; "unknown" while there is no cluster to ask."""
+    hourly_cost: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class GroupScale:
+    """A node group that was scaled."""
+
+    from_: int
+    to: int
+    ready: int
+
+
+@dataclass(frozen=True)
+class PublishedDevices:
+    """How many devices are in ResourceSlices."""
+
+    published: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaleResult(Result):
+    """`drakit scale`."""
+
+    command: ClassVar[str] = "scale"
+    node_groups: Mapping[str, GroupScale]
+    devices: PublishedDevices
+    hourly_cost: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class DemoTimings:
+    """Seconds from the creation of the claims until all were allocated, and until all pods ran."""
+
+    allocated: float | None
+    running: float | None
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One demo that ran."""
+
+    strategy: str
+    proved: bool
+    checks: tuple[Check, ...]
+    pods: tuple[PodProof, ...]
+    claims: tuple[ClaimProof, ...]
+    timings: DemoTimings
+    kept: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoResult(Result):
+    """`drakit demo`."""
+
+    command: ClassVar[str] = "demo"
+    demos: tuple[Demo, ...]
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """A node."""
+
+    name: str
+    group: str | None
+    instance_type: str | None
+    ready: bool
+
+
+@dataclass(frozen=True)
+class DeviceSummary:
+    """Counts over all published devices."""
+
+    gpus: int
+    mig_devices: int
+    allocated: int
+    free: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusResult(Result):
+    """`drakit status`."""
+
+    command: ClassVar[str] = "status"
+    stack: str
+    target: str
+    kubernetes: KubernetesVersion | None
+    nodes: tuple[NodeStatus, ...]
+    devices: tuple[Device, ...]
+    summary: DeviceSummary
+    hourly_cost: float
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownResult(Result):
+    """`drakit down`."""
+
+    command: ClassVar[str] = "down"
+    removed: Mapping[str, int]
+    leftovers: tuple[str, ...]
+    kept: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ToolStatus:
+    """A tool that drakit drives: what it needs, and what it found."""
+
+    name: str
+    needs: str
+    version: str | None
+    source: str | None
+    path: Path | None
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolsResult(Result):
+    """`drakit tools list|install`."""
+
+    command: ClassVar[str] = "tools"
+    tools: tuple[ToolStatus, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextResult(Result):
+    """A command whose result is a text to use as it is: a YAML document, a path, a version."""
+
+    command: ClassVar[str] = "text"
+    name: str
+    text: str
+    value: Mapping[str, Any]
+
+
+def envelope(
+    command: str, result: Result | None, error: DrakitError | None = None, warnings: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The JSON document of a command's outcome; see docs/json.md."""
+    error = error or (result.failure if result else None)
+    return {
+        "schema": SCHEMA,
+        "command": command,
+        "ok": error is None,
+        "exitCode": int(error.exit_code if error else ExitCode.OK),
+        "result": _fields(result) if result else {},
+        "warnings": [*warnings, *(result.warnings if result else ())],
+        "error": _error(error) if error else None,
+    }
+
+
+def to_json(value: Any) -> Any:
+    """A value of a result as JSON has it: dataclasses as objects with camelCase names."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _fields(value)
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def _fields(value: Any) -> Any:
+    if isinstance(value, TextResult):
+        return to_json(value.value)
+    return {
+        _camel(item.name): to_json(getattr(value, item.name))
+        for item in dataclasses.fields(value)
+        if not item.metadata.get("envelope")
+    }
+
+
+def _error(error: DrakitError) -> dict[str, Any]:
+    return {"code": error.code, "message": error.message, "hint": error.hint, "details": to_json(error.details)}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.rstrip("_").split("_")
+    return first + "".join(word.capitalize() for word in rest)

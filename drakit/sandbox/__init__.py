@@ -1,0 +1,1 @@
+"""The sandbox: a real Kubernetes control plane on loopback, with simulated GPU nodes."""

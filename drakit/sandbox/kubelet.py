@@ -1,0 +1,326 @@
+"""The kubelet of every simulated node: takes the pods that are bound to it through their life.
+
+A pod's status is written as a kubelet writes it: ContainerCreating while volumes and devices are prepared, Running,
+Succeeded or Failed, and restarts with back-off. What its containers do comes from `drakit.sandbox.programs`.
+"""
+
+import asyncio
+import datetime
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from drakit.errors import ClusterError
+from drakit.kube.client import Kube
+from drakit.kube.kinds import CONFIG_MAP, EVENT, POD, Kind, Object, ResourceApi
+from drakit.sandbox.driver import DRIVER, Plugin, PrepareError
+from drakit.sandbox.podstatus import ContainerRun, PodRun, is_deleted, known_status, now_utc, pod_status, stamp, terminated
+from drakit.sandbox.programs import FOREVER, VisibleGpu, play
+
+SECRET = Kind("v1", "Secret", "secrets")
+RETRY_SECONDS = 1.0
+"""How soon the kubelet tries again what a pod still lacks."""
+FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS = 10.0, 300.0
+TERMINATED_BY_SIGTERM = 143
+
+
+class NotYet(Exception):  # noqa: N818 - not a failure: the kubelet tries again
+    """A pod cannot start yet; `reason` and the text become its event."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Kubelet:
+    """All simulated kubelets: one object, because they share the connection to the API.
+
+    Args:
+        plugin: the DRA driver on a node, or None while its pod does not run there.
+    """
+
+    def __init__(self, kube: Kube, api: ResourceApi, plugin: Callable[[str], Plugin | None]) -> None:
+        self._kube = kube
+        self._api = api
+        self._plugin = plugin
+        self.pods: dict[str, PodRun] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._background: set[asyncio.Task[None]] = set()
+
+    def take(self, pod: Object) -> None:
+        """A pod that is bound to a simulated node was added or changed."""
+        uid = pod["metadata"]["uid"]
+        run = self.pods.get(uid)
+        if run is None:
+            if pod.get("status", {}).get("phase") in ("Succeeded", "Failed") and not is_deleted(pod):
+                return
+            run = self.pods[uid] = PodRun(pod)
+            self._spawn(uid, lambda: self._live(run))
+        elif is_deleted(pod) and not is_deleted(run.pod):
+            run.pod = pod
+            self._spawn(uid, lambda: self._terminate(run))
+        else:
+            run.pod = pod
+
+    def drop(self, pod: Object) -> None:
+        """A pod has gone from the API."""
+        uid = pod["metadata"]["uid"]
+        run = self.pods.pop(uid, None)
+        if task := self._tasks.pop(uid, None):
+            task.cancel()
+        if run:
+            self._unprepare(run)
+
+    def find(self, namespace: str, name: str) -> PodRun | None:
+        """The pod of that name, if it is on a simulated node."""
+        names = (namespace, name)
+        found = (r for r in self.pods.values() if (r.pod["metadata"]["namespace"], r.pod["metadata"]["name"]) == names)
+        return next(found, None)
+
+    async def close(self) -> None:
+        """Stop everything; the pods' status stays as it is."""
+        tasks = [*self._tasks.values(), *self._background]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _spawn(self, uid: str, work: Callable[[], Awaitable[object]]) -> None:
+        if previous := self._tasks.get(uid):
+            previous.cancel()
+        self._tasks[uid] = asyncio.create_task(_persist(work))
+
+    async def _live(self, run: PodRun) -> None:
+        if is_deleted(run.pod):
+            await self._terminate(run)
+            return
+        await self._write(run, phase="Pending", waiting="ContainerCreating")
+        devices = await self._prepare(run)
+        for container in run.pod["spec"].get("initContainers", ()):
+            if not await self._initialise(run, container, devices):
+                return
+        for container in run.pod["spec"]["containers"]:
+            self._begin(run, container, devices)
+        await self._write(run, phase="Running")
+        for container in run.pod["spec"]["containers"]:
+            self._event(run, "Normal", "Started", f"Started container {container['name']}")
+        async with asyncio.TaskGroup() as group:
+            for container in run.pod["spec"]["containers"]:
+                group.create_task(self._play(run, container, devices))
+        failed = any(run.containers[c["name"]].exit_code for c in run.pod["spec"]["containers"])
+        await self._write(run, phase="Failed" if failed else "Succeeded")
+        self._unprepare(run)
+
+    async def _initialise(self, run: PodRun, container: Object, devices: Mapping[str, Sequence[VisibleGpu]]) -> bool:
+        """Run an init container to its end. Returns False when the pod has failed with it."""
+        name = container["name"]
+        self._begin(run, container, devices)
+        if container.get("restartPolicy") == "Always":  # a sidecar: started, and left running
+            return True
+        while True:
+            current = run.containers[name]
+            await self._write(run, phase="Pending", waiting="PodInitializing")
+            await asyncio.sleep(current.timeline.seconds if current.timeline.seconds != FOREVER else 86400 * 365)
+            self._end(current, current.timeline.exit_code)
+            if current.exit_code == 0:
+                return True
+            if run.pod["spec"].get("restartPolicy") == "Never":
+                await self._write(run, phase="Failed")
+                return False
+            await self._back_off(run, name, phase="Pending")
+
+    async def _play(self, run: PodRun, container: Object, devices: Mapping[str, Sequence[VisibleGpu]]) -> None:
+        """Let a container run, and restart it as the pod's policy says."""
+        name = container["name"]
+        policy = run.pod["spec"].get("restartPolicy", "Always")
+        while True:
+            current = run.containers[name]
+            if current.timeline.seconds == FOREVER:
+                await asyncio.Event().wait()
+            elapsed = (now_utc() - current.started).total_seconds()
+            await asyncio.sleep(max(current.timeline.seconds - elapsed, 0))
+            self._end(current, current.timeline.exit_code)
+            if policy == "Never" or (policy == "OnFailure" and current.exit_code == 0):
+                return
+            await self._back_off(run, name, phase="Running")
+
+    async def _back_off(self, run: PodRun, name: str, *, phase: str) -> None:
+        current = run.containers[name]
+        delay = min(FIRST_BACKOFF_SECONDS * 2**current.restarts, LAST_BACKOFF_SECONDS)
+        current.waiting = "CrashLoopBackOff"
+        await self._write(run, phase=phase)
+        metadata = run.pod["metadata"]
+        self._event(
+            run, "Warning", "BackOff",
+            f"Back-off restarting failed container {name} in pod {metadata['name']}_{metadata['namespace']}"
+            f"({metadata['uid']})",
+        )  # fmt: skip
+        await asyncio.sleep(delay)
+        run.containers[name] = ContainerRun(
+            current.timeline, now_utc(), current.restarts + 1, last={"terminated": terminated(current)}
+        )
+        await self._write(run, phase=phase)
+
+    def _begin(self, run: PodRun, container: Object, devices: Mapping[str, Sequence[VisibleGpu]]) -> None:
+        name = container["name"]
+        known = known_status(run.pod, name)
+        started = known.get("state", {}).get("running", {}).get("startedAt")
+        # After a restart of the simulator the containers have run on, as real ones do.
+        when = datetime.datetime.fromisoformat(started) if started else now_utc()
+        serves = run.pod["spec"].get("restartPolicy", "Always") == "Always" and container in run.pod["spec"]["containers"]
+        timeline = play(container, devices.get(name, ()), serves=serves or container.get("restartPolicy") == "Always")
+        run.containers[name] = ContainerRun(timeline, when, known.get("restartCount", 0))
+
+    @staticmethod
+    def _end(current: ContainerRun, exit_code: int) -> None:
+        current.ended, current.exit_code = now_utc(), exit_code
+
+    async def _prepare(self, run: PodRun) -> Mapping[str, Sequence[VisibleGpu]]:
+        """Wait for volumes and devices. Returns the devices that each container sees."""
+        told = None
+        while True:
+            try:
+                await self._check_volumes(run.pod)
+                return await self._prepare_claims(run)
+            except NotYet as reason:
+                if told != str(reason):
+                    told = str(reason)
+                    self._event(run, "Warning", reason.reason, told)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _check_volumes(self, pod: Object) -> None:
+        namespace = pod["metadata"]["namespace"]
+        for volume in pod["spec"].get("volumes", ()):
+            for source, kind, key in (("configMap", CONFIG_MAP, "name"), ("secret", SECRET, "secretName")):
+                wanted = volume.get(source)
+                if not wanted or wanted.get("optional"):
+                    continue
+                if await self._kube.get(kind, wanted[key], namespace) is None:
+                    text = f'MountVolume.SetUp failed for volume "{volume["name"]}" : '
+                    raise NotYet("FailedMount", f'{text}{kind.name.lower()} "{wanted[key]}" not found')
+
+    async def _prepare_claims(self, run: PodRun) -> Mapping[str, Sequence[VisibleGpu]]:
+        pod = run.pod
+        by_claim: dict[str, Mapping[str, tuple[VisibleGpu, ...]]] = {}
+        uids: list[str] = []
+        for name, claim_name in claim_names(pod).items():
+            claim = await self._kube.get(self._api.claim, claim_name, pod["metadata"]["namespace"])
+            if claim is None or not claim.get("status", {}).get("allocation"):
+                raise NotYet(
+                    "FailedPrepareDynamicResources",
+                    f"Failed to prepare dynamic resources: ResourceClaim {claim_name} is not allocated",
+                )
+            by_claim[name] = self._prepare_claim(pod, claim)
+            uids.append(claim["metadata"]["uid"])
+        run.claims = tuple(uids)
+        return {
+            container["name"]: [
+                gpu
+                for wanted in container.get("resources", {}).get("claims", ())
+                for request, gpus in by_claim.get(wanted["name"], {}).items()
+                if wanted.get("request") in (None, request)
+                for gpu in gpus
+            ]
+            for container in (*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"])
+        }
+
+    def _prepare_claim(self, pod: Object, claim: Object) -> Mapping[str, tuple[VisibleGpu, ...]]:
+        name = claim["metadata"]["name"]
+        reserved = {consumer["uid"] for consumer in claim["status"].get("reservedFor", ())}
+        if pod["metadata"]["uid"] not in reserved:
+            raise NotYet(
+                "FailedPrepareDynamicResources",
+                f"Failed to prepare dynamic resources: pod {pod['metadata']['name']}({pod['metadata']['uid']}) "
+                f"is not allowed to use ResourceClaim {name}({claim['metadata']['uid']})",
+            )
+        if not any(r["driver"] == DRIVER for r in claim["status"]["allocation"]["devices"]["results"]):
+            return {}
+        plugin = self._plugin(pod["spec"]["nodeName"])
+        if plugin is None:
+            raise NotYet(
+                "FailedPrepareDynamicResources",
+                f"Failed to prepare dynamic resources: DRA driver {DRIVER} is not registered",
+            )
+        try:
+            return plugin.prepare(claim)
+        except PrepareError as error:
+            message = f"Failed to prepare dynamic resources: {error}"
+            raise NotYet("FailedPrepareDynamicResources", message) from error
+
+    def _unprepare(self, run: PodRun) -> None:
+        """Give back the claims that no other pod here uses."""
+        for uid in run.claims:
+            others = (other for other in self.pods.values() if other is not run)
+            if any(uid in other.claims for other in others):
+                continue
+            if plugin := self._plugin(run.pod["spec"]["nodeName"]):
+                plugin.unprepare(uid)
+        run.claims = ()
+
+    async def _terminate(self, run: PodRun) -> None:
+        """Stop a pod's containers and remove it from the API, as a kubelet does once they have ended."""
+        metadata = run.pod["metadata"]
+        for current in run.containers.values():
+            if current.ended is None:
+                self._end(current, TERMINATED_BY_SIGTERM)
+                current.waiting = None
+        if run.containers:
+            self._event(run, "Normal", "Killing", f"Stopping container {next(iter(run.containers))}")
+            await self._write(run, phase=run.pod.get("status", {}).get("phase", "Running"))
+        self._unprepare(run)
+        await self._kube.delete(POD, metadata["name"], metadata["namespace"], grace_seconds=0)
+
+    async def _write(self, run: PodRun, *, phase: str, waiting: str = "ContainerCreating") -> None:
+        metadata = run.pod["metadata"]
+        status = pod_status(run, phase, waiting)
+        patch = {"metadata": {"uid": metadata["uid"]}, "status": status}
+        answer = await self._kube.patch(POD, metadata["name"], patch, metadata["namespace"], subresource="status")
+        run.pod = {**run.pod, "status": answer["status"]}
+
+    def _event(self, run: PodRun, kind: str, reason: str, message: str) -> None:
+        metadata, now = run.pod["metadata"], stamp(now_utc())
+        node = run.pod["spec"]["nodeName"]
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{metadata['name']}.", "namespace": metadata["namespace"]},
+            "involvedObject": {
+                "apiVersion": "v1", "kind": "Pod",
+                "name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"],
+            },
+            "type": kind,
+            "reason": reason,
+            "message": message,
+            "source": {"component": "kubelet", "host": node},
+            "reportingComponent": "kubelet",
+            "reportingInstance": node,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }  # fmt: skip
+        task = asyncio.create_task(_persist(lambda: self._kube.create(EVENT, event)))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def claim_names(pod: Object) -> dict[str, str]:
+    """The pod's own names of its claims, each with the name of the ResourceClaim (made from a template or given)."""
+    generated = {
+        status["name"]: status.get("resourceClaimName")
+        for status in pod.get("status", {}).get("resourceClaimStatuses", ())
+    }
+    names = {
+        claim["name"]: claim.get("resourceClaimName") or generated.get(claim["name"])
+        for claim in pod["spec"].get("resourceClaims", ())
+    }
+    return {name: claim for name, claim in names.items() if claim}
+
+
+async def _persist(work: Callable[[], Awaitable[object]]) -> None:
+    """Do `work` for a pod, from the start again while the API does not answer; that the pod has gone ends it."""
+    while True:
+        try:
+            await work()
+        except ClusterError as error:
+            if error.code != "unreachable":
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            return

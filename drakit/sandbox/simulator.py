@@ -1,0 +1,278 @@
+"""The process that simulates a stack's nodes: brings them up and down as their groups say, and lives their lives.
+
+It knows the world through watches alone, so it can be killed and started again at any moment.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from drakit.dra.catalogue import instance_type
+from drakit.errors import ClusterError
+from drakit.kube.client import Kube
+from drakit.kube.kinds import CONFIG_MAP, LEASE, NODE, POD, Object, ResourceApi
+from drakit.kube.watch import Key, Store
+from drakit.sandbox import processes
+from drakit.sandbox.driver import DRIVER, Plugin, is_plugin, slice_object, slice_spec
+from drakit.sandbox.kubelet import Kubelet
+from drakit.sandbox.kubeletapi import KubeletServer
+from drakit.sandbox.layout import Layout
+from drakit.sandbox.machines import NODE_LABEL, gpus_of, node_name, node_object
+from drakit.sandbox.nodegroups import LABEL, NODE_GROUP_LABEL, NodeGroup
+from drakit.sandbox.podstatus import is_deleted, now_utc, stamp
+from drakit.sandbox.operands import node_labels
+
+LEASE_SECONDS = 40
+RENEW_SECONDS = 10.0
+PLUGIN_GONE_SECONDS = 30.0
+"""How long a kubelet keeps the slices of a driver that has gone away."""
+DRAIN_SECONDS = 30.0
+
+log = logging.getLogger("drakit.sandbox")
+
+
+@dataclass
+class Simulator:
+    """The nodes of one sandbox."""
+
+    layout: Layout
+    kube: Kube
+    api: ResourceApi
+    kubernetes: str
+    """The version the kubelets report: "v1.33.13"."""
+    port: int = 0
+    plugins: dict[str, Plugin] = field(default_factory=dict)
+    """The drivers that run, by node."""
+
+    def __post_init__(self) -> None:
+        self.kubelet = Kubelet(self.kube, self.api, self.plugins.get)
+        self._groups = Store(self.kube, CONFIG_MAP, "kube-system")
+        self._nodes = Store(self.kube, NODE, labels={NODE_LABEL: "true"})
+        self._pods = Store(self.kube, POD)
+        self._slices = Store(self.kube, self.api.slice)
+        self._work: dict[Key, asyncio.Task[None]] = {}
+        self._leaving: set[str] = set()
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Simulate until cancelled, or until the sandbox's folder is gone; then stop the whole sandbox."""
+        server = KubeletServer(self.layout, self.kubelet)
+        self.port = await server.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow_all())
+                group.create_task(self._reconcile())
+                group.create_task(self._renew())
+        finally:
+            await server.close()
+            await self.kubelet.close()
+
+    async def _follow_all(self) -> None:
+        def wake(_: Object | None = None) -> None:
+            self._wake.set()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._groups.follow(wake, wake, listed=wake))
+            group.create_task(self._nodes.follow(self._node_changed, wake, listed=wake))
+            group.create_task(self._slices.follow(wake, wake, listed=wake))
+            group.create_task(self._pods.follow(self._pod_changed, self._pod_deleted))
+
+    def _node_changed(self, node: Object) -> None:
+        self._wake.set()
+        # A pod can be seen before its node.
+        for pod in self._pods_on(node["metadata"]["name"]):
+            self._pod_changed(pod)
+
+    def _pod_changed(self, pod: Object) -> None:
+        node = pod["spec"].get("nodeName")
+        if not node or ("", node) not in self._nodes.objects:
+            return
+        self.kubelet.take(pod)
+        if is_plugin(pod):
+            self._wake.set()
+
+    def _pod_deleted(self, pod: Object) -> None:
+        self.kubelet.drop(pod)
+        self._wake.set()
+
+    def _pods_on(self, node: str) -> list[Object]:
+        return [pod for pod in self._pods.objects.values() if pod["spec"].get("nodeName") == node]
+
+    async def _reconcile(self) -> None:
+        """Whenever something changed: make nodes and slices what groups and pods say they should be."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            groups = self._read_groups()
+            self._size_groups(groups)
+            for node in list(self._nodes.objects.values()):
+                self._tend(node)
+
+    def _read_groups(self) -> list[NodeGroup]:
+        groups = []
+        for obj in self._groups.objects.values():
+            if LABEL not in obj["metadata"].get("labels", {}):
+                continue
+            try:
+                groups.append(NodeGroup.from_config_map(obj))
+            except ValueError as error:
+                log.warning("%s", error)
+        return groups
+
+    def _size_groups(self, groups: list[NodeGroup]) -> None:
+        members: dict[str, list[str]] = {group.name: [] for group in groups}
+        for (_, name), node in self._nodes.objects.items():
+            if name not in self._leaving:
+                members.setdefault(node["metadata"]["labels"][NODE_GROUP_LABEL], []).append(name)
+        used = {name for _, name in self._nodes.objects} | {name for kind, name in self._work if kind.startswith("join/")}
+        for group in groups:
+            joining = sum(1 for kind, name in self._work if kind == f"join/{group.name}" and name not in members[group.name])
+            for _ in range(group.desired - len(members[group.name]) - joining):
+                name = node_name(group.name, used)
+                used.add(name)
+                self._once((f"join/{group.name}", name), lambda g=group, n=name: self._join(g, n))
+        wanted = {group.name: group.desired for group in groups}
+        for group_name, names in members.items():
+            surplus = len(names) - wanted.get(group_name, 0)
+            if surplus > 0:
+                # Idle nodes first; among equals the youngest.
+                names.sort(key=lambda name: (self._busy(name), -self._age(name)))
+                for name in names[:surplus]:
+                    self._leaving.add(name)
+                    self._once(("leave", name), lambda n=name: self._leave(n))
+
+    def _busy(self, node: str) -> int:
+        return sum(1 for pod in self._pods_on(node) if not _is_daemon(pod))
+
+    def _age(self, node: str) -> float:
+        created = self._nodes.objects["", node]["metadata"]["creationTimestamp"]
+        return float("".join(filter(str.isdigit, created)))
+
+    async def _join(self, group: NodeGroup, name: str) -> None:
+        node = node_object(name, group, self.kubernetes, self.port, stamp(now_utc()))
+        try:
+            created = await self.kube.create(NODE, node)
+        except ClusterError as error:
+            if error.code != "already-exists":
+                raise
+            return
+        # Not left to the watch, which may come after the next look at the group's size.
+        self._nodes.objects["", name] = created
+        await self._renew_lease(created)
+        log.info("node %s of group %s joined", name, group.name)
+
+    async def _leave(self, name: str) -> None:
+        """Drain a node as EKS does before it terminates the instance, then let it go."""
+        try:
+            await self.kube.patch(NODE, name, {"spec": {"unschedulable": True}})
+            for pod in self._pods_on(name):
+                if not _is_daemon(pod):
+                    await self.kube.delete(POD, pod["metadata"]["name"], pod["metadata"]["namespace"])
+            deadline = asyncio.get_running_loop().time() + DRAIN_SECONDS
+            while any(not _is_daemon(p) for p in self._pods_on(name)) and asyncio.get_running_loop().time() < deadline:
+                await asyncio.sleep(0.05)
+            # The machine is off: nobody is left to say so for its pods and devices.
+            await self.kube.delete(NODE, name)
+            for pod in self._pods_on(name):
+                await self.kube.delete(POD, pod["metadata"]["name"], pod["metadata"]["namespace"], grace_seconds=0)
+            for obj in self._slices_of(name):
+                await self.kube.delete(self.api.slice, obj["metadata"]["name"])
+            self.plugins.pop(name, None)
+        finally:
+            self._leaving.discard(name)
+        log.info("node %s left", name)
+
+    def _tend(self, node: Object) -> None:
+        """See to a node's own port, labels and driver."""
+        name = node["metadata"]["name"]
+        if name in self._leaving or is_deleted(node):
+            return
+        if node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"] != self.port:
+            self._once(("port", name), lambda: self._announce_port(name))
+        labels = node_labels(node, self._pods.objects.values())
+        missing = {key: value for key, value in labels.items() if node["metadata"]["labels"].get(key) != value}
+        if missing:
+            self._once(("labels", name), lambda: self.kube.patch(NODE, name, {"metadata": {"labels": missing}}))
+        self._tend_driver(node)
+
+    def _tend_driver(self, node: Object) -> None:
+        name = node["metadata"]["name"]
+        gpus = gpus_of(name, instance_type(node["metadata"]["labels"]["node.kubernetes.io/instance-type"]))
+        running = any(is_plugin(p) and p["status"].get("phase") == "Running" and not is_deleted(p) for p in self._pods_on(name))
+        if running and gpus:
+            if name not in self.plugins:
+                self.plugins[name] = Plugin(name, {f"gpu-{gpu.minor}": gpu for gpu in gpus})
+            published = self._slices_of(name)
+            wanted = slice_spec(name, gpus, self.api)
+            if not any(obj["spec"]["devices"] == wanted["devices"] for obj in published):
+                self._once(("publish", name), lambda: self._publish(node, wanted))
+        elif name in self.plugins:
+            del self.plugins[name]
+            self._once(("retire", name), lambda: self._retire(name))
+
+    async def _publish(self, node: Object, spec: Object) -> None:
+        created = await self.kube.create(self.api.slice, slice_object(node, spec, self.api))
+        self._slices.objects["", created["metadata"]["name"]] = created
+
+    async def _retire(self, name: str) -> None:
+        await asyncio.sleep(PLUGIN_GONE_SECONDS)
+        if name not in self.plugins:
+            for obj in self._slices_of(name):
+                await self.kube.delete(self.api.slice, obj["metadata"]["name"])
+
+    def _slices_of(self, node: str) -> list[Object]:
+        specs = self._slices.objects.values()
+        return [obj for obj in specs if obj["spec"].get("nodeName") == node and obj["spec"]["driver"] == DRIVER]
+
+    async def _announce_port(self, name: str) -> None:
+        endpoints = {"daemonEndpoints": {"kubeletEndpoint": {"Port": self.port}}}
+        await self.kube.patch(NODE, name, {"status": endpoints}, subresource="status")
+
+    async def _renew(self) -> None:
+        """Keep the nodes' leases fresh, and notice when the sandbox's folder has been removed under its feet."""
+        while True:
+            if not self.layout.folder.exists():
+                log.warning("the sandbox's folder is gone; stopping")
+                await processes.stop(self.layout.folder)
+                raise SystemExit(0)
+            for node in list(self._nodes.objects.values()):
+                self._once(("lease", node["metadata"]["name"]), lambda n=node: self._renew_lease(n))
+            await asyncio.sleep(RENEW_SECONDS)
+
+    async def _renew_lease(self, node: Object) -> None:
+        metadata = node["metadata"]
+        owner = {"apiVersion": "v1", "kind": "Node", "name": metadata["name"], "uid": metadata["uid"]}
+        lease = {
+            "apiVersion": LEASE.api_version,
+            "kind": LEASE.name,
+            "metadata": {"name": metadata["name"], "namespace": "kube-node-lease", "ownerReferences": [owner]},
+            "spec": {
+                "holderIdentity": metadata["name"],
+                "leaseDurationSeconds": LEASE_SECONDS,
+                "renewTime": now_utc().isoformat().replace("+00:00", "Z"),
+            },
+        }
+        await self.kube.apply(LEASE, lease)
+
+    def _once(self, key: Key, work: Callable[[], Awaitable[object]]) -> None:
+        """Start `work` unless the same is under way; when it ends, look at everything again."""
+        if key in self._work:
+            return
+
+        async def do() -> None:
+            try:
+                await work()
+            except ClusterError as error:
+                log.warning("%s %s: %s", *key, error)
+                await asyncio.sleep(1.0)
+            finally:
+                self._work.pop(key, None)
+                if key[0] != "lease":
+                    self._wake.set()
+
+        self._work[key] = asyncio.create_task(do())
+
+
+def _is_daemon(pod: Object) -> bool:
+    return any(owner["kind"] == "DaemonSet" for owner in pod["metadata"].get("ownerReferences", ()))

@@ -1,0 +1,87 @@
+"""The sandbox: a control plane on this machine, nodes simulated, nothing paid for."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from drakit.dra.catalogue import instance_type
+from drakit.engine.workspace import Workspace
+from drakit.kube.client import Kube
+from drakit.sandbox import controlplane, nodegroups, processes
+from drakit.sandbox.layout import Layout
+from drakit.stack.model import NodeGroup, Stack
+from drakit.targets.base import GroupSize, Health
+from drakit.tools import FoundTool, Tool
+from drakit.tools import controlplane as controlplane_tool
+
+CONTROL_PLANE = "terraform_data.control_plane"
+GPU_TAINT = {"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}
+
+
+class SandboxTarget:
+    """See `drakit.targets.base.Target`."""
+
+    name = "sandbox"
+    blueprint = "sandbox"
+
+    def tools(self, stack: Stack) -> Sequence[Tool]:
+        return [controlplane_tool(stack.kubernetes_version)]
+
+    def variables(self, stack: Stack, workspace: Workspace, tools: Mapping[str, FoundTool]) -> Mapping[str, Any]:
+        return {
+            "node_groups": {name: _definition(name, group) for name, group in stack.node_groups.items()},
+            "sandbox_folder": str(workspace.sandbox),
+            "kubeconfig": str(workspace.kubeconfig),
+            "control_plane_binary": str(tools[controlplane_tool(stack.kubernetes_version).name].path),
+            "python": sys.executable,
+        }
+
+    def drifted(self, workspace: Workspace) -> Sequence[str]:
+        return [] if self.health(workspace).running else [CONTROL_PLANE]
+
+    def health(self, workspace: Workspace) -> Health:
+        running = processes.running(workspace.sandbox)
+        missing = [name for name in controlplane.COMPONENTS if name not in running]
+        if len(missing) == len(controlplane.COMPONENTS):
+            return Health(False, ("The sandbox does not run.",))
+        problems = [f"{name} has ended; its log: {Layout(workspace.sandbox).log(name)}" for name in missing]
+        if not workspace.kubeconfig.exists():
+            problems.append(f"The kubeconfig {workspace.kubeconfig} is gone.")
+        return Health(not problems, tuple(problems))
+
+    async def group_sizes(self, kube: Kube) -> Mapping[str, GroupSize]:
+        groups = await nodegroups.read_groups(kube)
+        return {name: GroupSize(group.desired, group.instance_type) for name, group in groups.items()}
+
+    async def scale(self, kube: Kube, sizes: Mapping[str, int]) -> None:
+        groups = await nodegroups.read_groups(kube)
+        for name, desired in sizes.items():
+            await nodegroups.scale_group(kube, groups[name], desired)
+
+    def hourly_cost(self, instance_types: Sequence[str]) -> float:
+        return 0.0
+
+    async def sweep(self, workspace: Workspace) -> Sequence[str]:
+        await controlplane.purge(Layout(workspace.sandbox))
+        return [f"process {c.pid} ({c.name})" for c in processes.running(workspace.sandbox).values()]
+
+
+def _definition(name: str, group: NodeGroup) -> Mapping[str, Any]:
+    """A node group as the blueprint takes it, with the labels and taints of the JARK stack."""
+    kind = instance_type(group.instance_type)
+    labels, taints = {"NodeGroupType": name}, []
+    if kind.gpu is None:
+        labels["WorkerType"] = "ON_DEMAND"
+    else:
+        labels |= {"nvidia.com/gpu.present": "true", "accelerator": "nvidia"}
+        taints.append(GPU_TAINT)
+    if group.mig:
+        labels["nvidia.com/mig.config"] = group.mig
+    return {
+        "instance_type": group.instance_type,
+        "min": group.min,
+        "max": group.max,
+        "desired": group.desired,
+        "labels": {**labels, **group.labels},
+        "taints": [*taints, *(taint.model_dump() for taint in group.taints)],
+    }

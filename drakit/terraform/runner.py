@@ -1,0 +1,234 @@
+"""Driving Terraform or OpenTofu in one folder."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from python_terraform import IsFlagged
+from python_terraform import Terraform as Arguments
+
+from drakit import process
+from drakit.engine.events import Report
+from drakit.engine.files import file_errors, private_folder, write_atomically
+from drakit.errors import DrakitError
+from drakit.terraform.errors import classify, diagnostics_in
+from drakit.terraform.events import Diagnostic, OnEvent
+from drakit.terraform.fingerprint import fingerprint
+from drakit.terraform.locks import STATE, Holder, holder_is_dead, remove_left_lock
+from drakit.terraform.plan import ApplySummary, Plan, Seen
+from drakit.terraform.stream import parse
+
+LOCK_TIMEOUT = "10s"
+"""drakit's own lock keeps its runs apart; this is for a Terraform run by hand that is about to end."""
+
+_SETTINGS = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
+_INHERITED = ("TF_PLUGIN_CACHE_DIR",)
+
+
+class Terraform:
+    """Terraform >= 1.5 or OpenTofu >= 1.6, in `folder`.
+
+    Every method raises a `DrakitError` whose code is in `drakit.terraform.errors` when Terraform fails, and stops
+    Terraform with one SIGINT when it is cancelled, so that the state is saved and its lock released.
+
+    Relative paths given to the methods are relative to `folder`.
+
+    Args:
+        executable: terraform or tofu.
+        folder: holds the configuration and, unless a backend keeps it elsewhere, the state.
+        logs: the folder for what Terraform writes, a file for each command.
+        env: more environment variables; Terraform sees few others.
+        plugin_dir: where providers lie, in the layout of a filesystem mirror; nothing is downloaded then.
+        inherit_aws: let it see drakit's own AWS_* variables.
+    """
+
+    def __init__(
+        self,
+        executable: Path,
+        folder: Path,
+        logs: Path,
+        env: Mapping[str, str] | None = None,
+        plugin_dir: Path | None = None,
+        *,
+        inherit_aws: bool = False,
+    ) -> None:
+        self._executable = executable
+        self._folder = folder = folder.absolute()
+        self._logs = logs
+        self._plugin_dir = plugin_dir
+        settings = {**_SETTINGS, "TF_DATA_DIR": str(folder / ".terraform"), **(env or {})}
+        self._env = process.environment(settings, inherit=(*_INHERITED, *(("AWS_*",) if inherit_aws else ())))
+        self._data = folder / settings["TF_DATA_DIR"]
+        # It reads the state when it is made, and raises when that is damaged: name one that does not exist.
+        self._arguments = Arguments(terraform_bin_path=str(executable), state=str(folder / ".none"))
+
+    async def init(self, report: Report) -> bool:
+        """Prepare the folder, unless nothing that matters has changed since the last time; say whether it had to."""
+        if self._stamp.is_file() and self._stamp.read_text(encoding="utf-8") == self._fingerprint():
+            return False
+        report("getting the providers ready")
+        plugins = str(self._plugin_dir) if self._plugin_dir else None
+        await self._text("init", input=False, plugin_dir=plugins)
+        # Taken again: init writes the dependency lock file. It makes no data folder when it has nothing to keep there.
+        private_folder(self._data)
+        write_atomically(self._stamp, self._fingerprint())
+        return True
+
+    async def plan(
+        self,
+        out: Path | None,
+        var_file: Path | None,
+        replace: Sequence[str] = (),
+        on_event: OnEvent | None = None,
+    ) -> Plan:
+        """What an apply would do; saved in `out` when that is given. `replace` names resources to be made anew."""
+        options = {"out": str(out) if out else None, "detailed_exitcode": IsFlagged}
+        status, seen = await self._stream("plan", on_event, **options, **_variables(var_file, replace))
+        return seen.plan(changed=status == 2, path=out)
+
+    async def apply(
+        self,
+        var_file: Path | None,
+        replace: Sequence[str] = (),
+        on_event: OnEvent | None = None,
+        plan_file: Path | None = None,
+    ) -> ApplySummary:
+        """Make what the configuration says, or exactly what `plan_file` says; that one holds its variables already."""
+        if plan_file:
+            _, seen = await self._stream("apply", on_event, str(plan_file))
+        else:
+            _, seen = await self._stream("apply", on_event, auto_approve=IsFlagged, **_variables(var_file, replace))
+        return seen.applied()
+
+    async def destroy(self, var_file: Path | None, on_event: OnEvent | None = None) -> ApplySummary:
+        """Destroy everything in the state."""
+        _, seen = await self._stream("destroy", on_event, auto_approve=IsFlagged, **_variables(var_file))
+        return seen.applied()
+
+    async def output(self) -> dict[str, Any]:
+        """The outputs' values, sensitive ones too. They are not logged."""
+        text = await self._text("output", logged=False, json=IsFlagged)
+        return {name: output["value"] for name, output in json.loads(text).items()}
+
+    async def resources(self) -> list[str]:
+        """The addresses of the resources in the state; none when there is no state."""
+        if not self.state_exists():
+            return []
+        return (await self._text("state list")).splitlines()
+
+    def state_exists(self) -> bool:
+        """Whether there is a state: a local one that is not empty, or a backend that keeps it elsewhere."""
+        return bool(_size(self._folder / STATE)) or self._backend() != "local"
+
+    async def recover_lock(self, holder: Holder | None = None) -> bool:
+        """Release the state's lock if its holder is dead, and say whether that was done.
+
+        Args:
+            holder: who holds it, from a `state-locked` error; needed for a backend only.
+        """
+        if self._backend() == "local":
+            return remove_left_lock(self._folder)
+        if holder is None or not holder_is_dead(holder):
+            return False
+        await self._text("force-unlock", holder.id, force=IsFlagged)
+        return True
+
+    async def _stream(self, command: str, on_event: OnEvent | None, *args: str, **options: object) -> tuple[int, Seen]:
+        self._refuse_emptied_state()
+        options |= {"json": IsFlagged, "input": False, "lock_timeout": LOCK_TIMEOUT}
+        argv = self._argv(command, *args, **options)
+        begun = time.time()
+        try:
+            return await self._stream_once(command, argv, on_event)
+        except DrakitError as error:
+            lock = error.details.get("lock")
+            holder = Holder(**lock) if isinstance(lock, dict) else None
+            # A lock as young as this run may be its own, described in place of the holder's.
+            if holder is None or holder.created >= begun or not await self.recover_lock(holder):
+                raise
+        return await self._stream_once(command, argv, on_event)
+
+    async def _stream_once(self, command: str, argv: list[str], on_event: OnEvent | None) -> tuple[int, Seen]:
+        seen = Seen()
+
+        def read(line: str) -> None:
+            event = parse(line)
+            seen.note(event)
+            if on_event:
+                on_event(event)
+
+        log = self._log(command)
+        done = await self._run(argv, log, on_line=read)
+        # `plan -detailed-exitcode`: 2 is success, with changes.
+        if done.returncode not in ((0, 2) if command == "plan" else (0,)) or seen.errors:
+            raise self._failure(done, seen.errors, log)
+        return done.returncode, seen
+
+    async def _text(self, command: str, *args: str, logged: bool = True, **options: object) -> str:
+        log = self._log(command) if logged else None
+        done = await self._run(self._argv(command, *args, **options), log)
+        if done.returncode != 0:
+            raise self._failure(done, [], log)
+        return done.stdout
+
+    def _argv(self, command: str, *args: str, **options: object) -> list[str]:
+        argv: list[str] = self._arguments.generate_cmd_string(command, *args, no_color=IsFlagged, **options)
+        return argv
+
+    async def _run(
+        self, argv: list[str], log: Path | None, on_line: Callable[[str], None] | None = None
+    ) -> process.Completed:
+        # Only the log can raise an OSError here: a full disk stops Terraform as a cancellation does.
+        with file_errors(self._logs):
+            return await process.run(argv, env=self._env, cwd=self._folder, log=log, on_line=on_line, check=False)
+
+    def _failure(self, done: process.Completed, errors: list[Diagnostic], log: Path | None) -> DrakitError:
+        errors = errors or diagnostics_in(done.stderr)
+        if not errors:
+            failed = process.failure(done, log=log)
+            failed.code = "terraform-failed"
+            return failed
+        error = classify(errors, log, self._folder)
+        if error.code == "provider-unavailable":
+            # The next init must look again.
+            self._stamp.unlink(missing_ok=True)
+        return error
+
+    def _refuse_emptied_state(self) -> None:
+        # Terraform truncates its state before it writes it, and takes an empty file for no state at all.
+        state, backup = self._folder / STATE, self._folder / f"{STATE}.backup"
+        if _size(state) == 0 and _size(backup):
+            raise classify(
+                [Diagnostic("error", "The state file could not be read", f"{state} is empty")], None, self._folder
+            )
+
+    def _backend(self) -> str:
+        # Terraform notes here the backend that init set up; nothing for the local one.
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return str(json.loads((self._data / STATE).read_bytes())["backend"]["type"])
+        return "local"
+
+    @property
+    def _stamp(self) -> Path:
+        return self._data / "drakit-init"
+
+    def _log(self, command: str) -> Path:
+        return self._logs / f"terraform-{command.replace(' ', '-')}.log"
+
+    def _fingerprint(self) -> str:
+        with file_errors(self._folder):
+            return fingerprint(self._executable, self._folder, self._data, self._plugin_dir)
+
+
+def _variables(var_file: Path | None, replace: Sequence[str] = ()) -> dict[str, object]:
+    return {"var_file": str(var_file) if var_file else None, "replace": list(replace)}
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None

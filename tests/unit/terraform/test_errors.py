@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+
+from drakit.errors import ExitCode, ToolFailed
+from drakit.terraform.errors import TABLE, classify, diagnostics_in
+from drakit.terraform.events import Diagnostic
+from drakit.terraform.stream import parse
+
+SAMPLES = sorted((Path(__file__).parent / "samples").iterdir())
+
+
+def read(sample: Path) -> list[Diagnostic]:
+    text = sample.read_text(encoding="utf-8")
+    if sample.suffix == ".txt":
+        return diagnostics_in(text)
+    return [event for event in map(parse, text.splitlines()) if isinstance(event, Diagnostic)]
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_a_recorded_failure_is_recognised(sample: Path) -> None:
+    error = classify(read(sample), Path("terraform.log"))
+    assert error.code == sample.name.partition("--")[0]
+    assert isinstance(error, ToolFailed)
+    assert error.exit_code is ExitCode.TOOL_FAILED
+    assert len(error.message.splitlines()) <= 10
+    assert error.hint is not None
+    assert "terraform.log" in error.hint
+
+
+def test_every_row_has_a_sample() -> None:
+    assert {sample.name.partition("--")[0] for sample in SAMPLES} == {"terraform-failed", *(row.code for row in TABLE)}
+
+
+def sample(name: str) -> list[Diagnostic]:
+    return next(read(path) for path in SAMPLES if path.name == name)
+
+
+@pytest.mark.parametrize("tool", ["terraform", "opentofu"])
+def test_a_failed_command_shows_its_resource_and_the_last_it_wrote(tool: str) -> None:
+    error = classify(sample(f"provisioner-failed--{tool}.jsonl"), None)
+    lines = [line.strip() for line in error.message.splitlines()]
+    assert lines[1] == 'terraform_data.node_group["g6"]: local-exec provisioner error: exit status 3'
+    assert lines[-2:] == ["line 20", "boom"]
+    assert error.details["addresses"] == ['terraform_data.node_group["g6"]']
+
+
+@pytest.mark.parametrize("tool", ["terraform", "opentofu"])
+def test_a_lock_names_its_holder(tool: str) -> None:
+    error = classify(sample(f"state-locked--{tool}.jsonl"), None)
+    assert "alice@build, OperationTypeApply" in error.message
+    lock = error.details["lock"]
+    assert isinstance(lock, dict)
+    assert lock["who"] == "alice@build"
+    assert len(lock["id"]) == 36
+    assert lock["created"] > 1_700_000_000
+
+
+def test_a_lock_that_describes_the_refused_one_names_nobody() -> None:
+    error = classify(sample("state-locked--terraform-http.jsonl"), None)
+    assert "already locked: ID=" in error.message
+    assert "bob@here" not in error.message
+    assert "lock" not in error.details
+
+
+def test_a_configuration_error_names_file_and_line() -> None:
+    error = classify(sample("invalid-configuration--terraform-syntax.jsonl"), None)
+    assert "main.tf, line 1: Unclosed configuration block" in error.message
+
+
+def test_a_repeated_error_is_shown_once() -> None:
+    error = classify(sample("disk-full--terraform.jsonl"), None)
+    assert error.message.count("write terraform.tfstate: no space left on device.") <= 2
+
+
+def test_a_warning_is_not_the_cause() -> None:
+    error = classify([Diagnostic("warning", "no space left on device"), Diagnostic("error", "Odd")], None)
+    assert (error.code, error.message) == ("terraform-failed", "Terraform failed.\n  Odd")
+
+
+def test_an_endless_line_is_cut() -> None:
+    error = classify([Diagnostic("error", "x" * 10_000)], None)
+    assert len(error.message) < 500
