@@ -1,4 +1,4 @@
-"""Kubernetes manifests from Jinja2 templates. Every value is written as JSON, which is YAML: this format's autoescape."""
+"""Kubernetes manifests from Jinja2 templates. Every value is written as JSON, which is YAML: its autoescape."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ def to_yaml(objects: Sequence[Mapping[str, Any]]) -> str:
     """A stream of YAML documents, good for `kubectl apply -f -`."""
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # declared None, and meant to be set
     yaml.explicit_start = True
     text = StringIO()
     yaml.dump_all([dict(obj) for obj in objects], text)

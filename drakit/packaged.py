@@ -1,4 +1,4 @@
-"""Files that travel with drakit: blueprints and templates. In the wheel they lie inside the package, in a checkout beside it."""
+"""Files that travel with drakit: blueprints and templates. The wheel has them in the package, a checkout beside it."""
 
 from pathlib import Path
 

@@ -11,7 +11,8 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -22,10 +23,14 @@ RELEVANT_LINES = 10
 GRACE_SECONDS = 20.0
 """How long a child may take to stop after SIGINT before it is killed."""
 
-_LINE_LIMIT = 16 * 1024 * 1024
+LAST_WORDS_SECONDS = 1.0
+MOST_BYTES = 64 * 1024 * 1024
+LONGEST_LINE = 1024 * 1024
+"""What is kept of an output, and where a line without an end is cut. The log gets everything."""
 _INHERITED = (
     "HOME", "PATH", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "TERM", "XDG_CACHE_HOME",
-    "DRAKIT_CACHE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "DRAKIT_CACHE",
 )  # fmt: skip
 
 
@@ -91,44 +96,32 @@ async def run(
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
-                limit=_LINE_LIMIT,
             )
         except OSError as error:
-            raise PreflightError(f"{name} cannot be run: {error.strerror}: {argv[0]}", code="tool-not-runnable") from error
-        out: list[bytes] = []
-        err: list[bytes] = []
-
-        async def pump(stream: asyncio.StreamReader | None, into: list[bytes], call: Callable[[str], None] | None) -> None:
-            assert stream is not None
-            async for line in stream:
-                into.append(line)
-                _write(sink, line)
-                if call:
-                    call(line.decode(errors="replace").rstrip("\r\n"))
-
-        async def feed() -> None:
-            if process.stdin is not None:
-                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    process.stdin.write(input or b"")
-                    await process.stdin.drain()
-                process.stdin.close()
-
+            raise PreflightError(
+                f"{name} cannot be run: {error.strerror}: {argv[0]}", code="tool-not-runnable"
+            ) from error
+        out, err = _Kept(), _Kept()
+        # Shielded from a cancellation: what the child says while it stops belongs in the log too.
+        traffic: asyncio.Future[object] = asyncio.gather(
+            _pump(process.stdout, out, sink, on_line), _pump(process.stderr, err, sink, None), _feed(process, input)
+        )
         try:
             async with asyncio.timeout(timeout):
-                await asyncio.gather(pump(process.stdout, out, on_line), pump(process.stderr, err, None), feed())
+                await asyncio.shield(traffic)
                 returncode = await process.wait()
         except TimeoutError as error:
-            await _stop(process)
+            await _stop(process, traffic)
             raise TimedOut(
                 f"{name} did not finish within {timeout:.0f} s and was stopped.",
                 hint=f"The whole output: {log}" if log else None,
                 details={"command": list(argv)},
             ) from error
         except BaseException:
-            await _stop(process)
+            await _stop(process, traffic)
             raise
         _write(sink, f"exit status {returncode}\n".encode())
-    completed = Completed(tuple(argv), returncode, b"".join(out).decode(errors="replace"), b"".join(err).decode(errors="replace"))
+    completed = Completed(tuple(argv), returncode, out.text(), err.text())
     if check and returncode != 0:
         raise failure(completed, log=log, name=name)
     return completed
@@ -138,7 +131,11 @@ def failure(completed: Completed, *, log: Path | None, name: str | None = None) 
     """The error for a process that failed: its last relevant lines, and where the rest is."""
     name = name or Path(completed.argv[0]).name
     lines = relevant_lines(completed.stderr) or relevant_lines(completed.stdout)
-    what = f"exit status {completed.returncode}" if completed.returncode >= 0 else f"killed by signal {-completed.returncode}"
+    what = (
+        f"exit status {completed.returncode}"
+        if completed.returncode >= 0
+        else f"killed by signal {-completed.returncode}"
+    )
     message = "\n".join([f"{name} failed ({what}).", *(f"  {line}" for line in lines)])
     return ToolFailed(
         message,
@@ -153,7 +150,9 @@ def relevant_lines(text: str) -> list[str]:
     return [line for line in lines if line][-RELEVANT_LINES:]
 
 
-def start_detached(argv: Sequence[str], *, env: Mapping[str, str], log: Path, cwd: Path, argv0: str | None = None) -> int:
+def start_detached(
+    argv: Sequence[str], *, env: Mapping[str, str], log: Path, cwd: Path, argv0: str | None = None
+) -> int:
     """Start a process that outlives drakit and its terminal, and return its process id.
 
     It gets a session of its own, no standard input, and `log` (created 0600, appended to) for both outputs.
@@ -163,7 +162,7 @@ def start_detached(argv: Sequence[str], *, env: Mapping[str, str], log: Path, cw
     """
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        child = subprocess.Popen(  # noqa: S603 - an argument list, no shell
+        child = subprocess.Popen(
             [argv0 or argv[0], *argv[1:]],
             executable=argv[0],
             env=dict(env),
@@ -191,21 +190,79 @@ def has_ended(pid: int) -> bool:
         return True
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    """One SIGINT to the child's whole session, and SIGKILL when it has not gone after `GRACE_SECONDS`."""
-    for number, patience in ((signal.SIGINT, GRACE_SECONDS), (signal.SIGKILL, None)):
-        if process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        waiter = asyncio.ensure_future(process.wait())
-        with contextlib.suppress(TimeoutError):
-            # Shielded: a second Ctrl-C must not leave the child behind.
-            await asyncio.shield(asyncio.wait_for(waiter, patience))
+class _Kept:
+    """What a stream said: all of it up to `MOST_BYTES`, beyond that the end of it."""
+
+    def __init__(self) -> None:
+        self._lines: deque[bytes] = deque()
+        self._size = 0
+
+    def add(self, line: bytes) -> None:
+        self._lines.append(line)
+        self._size += len(line)
+        while self._size > MOST_BYTES:
+            self._size -= len(self._lines.popleft())
+
+    def text(self) -> str:
+        return b"".join(self._lines).decode(errors="replace")
+
+
+async def _pump(
+    stream: asyncio.StreamReader | None, kept: _Kept, sink: BinaryIO | None, call: Callable[[str], None] | None
+) -> None:
+    if stream is None:
+        return
+    rest = b""
+    while chunk := await stream.read(1 << 16):
+        _write(sink, chunk)
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > LONGEST_LINE:
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            kept.add(line + b"\n")
+            if call:
+                call(line.decode(errors="replace").rstrip("\r"))
+    if rest:
+        kept.add(rest)
+        if call:
+            call(rest.decode(errors="replace"))
+
+
+async def _feed(process: asyncio.subprocess.Process, data: bytes | None) -> None:
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            process.stdin.write(data or b"")
+            await process.stdin.drain()
+        process.stdin.close()
+
+
+async def _stop(process: asyncio.subprocess.Process, traffic: "asyncio.Future[object]") -> None:
+    """One SIGINT to the child; when it has ended, or after `GRACE_SECONDS`, SIGKILL to whatever it left.
+
+    To the child alone, not to its session: Terraform passes the signal on to what it runs, and takes the echo of that
+    for a second interrupt, at which it gives its state up (15 of 320 runs; 0 of 160 this way).
+    """
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGINT)
+    # Shielded: a second Ctrl-C must not leave the child behind.
+    await asyncio.shield(asyncio.ensure_future(_see_off(process, traffic)))
+
+
+async def _see_off(process: asyncio.subprocess.Process, traffic: "asyncio.Future[object]") -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), GRACE_SECONDS)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+    # All its pipes are closed now, unless a process escaped into a session of its own.
+    await asyncio.wait({asyncio.ensure_future(traffic)}, timeout=LAST_WORDS_SECONDS)
+    traffic.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await traffic
 
 
 @contextlib.contextmanager
-def _open_log(log: Path | None):  # type: ignore[no-untyped-def]
+def _open_log(log: Path | None) -> Iterator[BinaryIO | None]:
     if log is None:
         yield None
         return

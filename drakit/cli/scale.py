@@ -11,7 +11,9 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command()
 def scale(
-    sizes: Annotated[list[str], typer.Argument(metavar="GROUP=N...", help="A node group and how many nodes it shall have.")],
+    sizes: Annotated[
+        list[str], typer.Argument(metavar="GROUP=N...", help="A node group and how many nodes it shall have.")
+    ],
     file: FileOption = None,
     output: OutputOption = Output.TEXT,
     yes: YesOption = False,

@@ -1,4 +1,4 @@
-"""The objects that a demo makes: labelled as drakit's, and removed by that label, so that nothing foreign is touched."""
+"""The objects that a demo makes: labelled as drakit's, and removed by that label, so nothing foreign is touched."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ from drakit.dra.strategies import Strategy
 from drakit.errors import ClusterError
 from drakit.kube.client import Kube
 from drakit.kube.kinds import CORE_KINDS, NAMESPACE, POD, Kind, Object, ResourceApi
-from drakit.kube.watch import wait_for
+from drakit.kube.watch import Key, wait_for
 from drakit.manifests import Manifest
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -29,9 +29,7 @@ class DemoObjects:
         """How many ResourceClaims the demo's pods need."""
         pods = [m for m in self.manifests if m["kind"] == "Pod"]
         shared = {c["resourceClaimName"] for p in pods for c in p["spec"]["resourceClaims"] if "resourceClaimName" in c}
-        generated = sum(
-            1 for p in pods for c in p["spec"]["resourceClaims"] if "resourceClaimTemplateName" in c
-        )
+        generated = sum(1 for p in pods for c in p["spec"]["resourceClaims"] if "resourceClaimTemplateName" in c)
         return len(shared) + generated
 
     async def apply(self) -> None:
@@ -65,7 +63,7 @@ class DemoObjects:
             await self._wait_gone(kind, self.labels)
 
     async def _wait_gone(self, kind: Kind, labels: Mapping[str, str] | None) -> None:
-        def gone(objects: Mapping[object, Object]) -> bool:
+        def gone(objects: Mapping[Key, Object]) -> bool:
             return not any(labels or _generated_for(obj, self._pods()) for obj in objects.values())
 
         await wait_for(

@@ -1,4 +1,4 @@
-"""Nodes as commands see them: which group they belong to, whether they are Ready, whether their devices are published."""
+"""Nodes as commands see them: their group, whether they are Ready, whether their devices are published."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,8 @@ GPU_LABEL = "nvidia.com/gpu.present"
 
 def group_of(node: Object) -> str | None:
     """The node group that a node belongs to."""
-    return node["metadata"].get("labels", {}).get(GROUP_LABEL)
+    labels: dict[str, str] = node["metadata"].get("labels", {})
+    return labels.get(GROUP_LABEL)
 
 
 def is_ready(node: Object) -> bool:
@@ -57,7 +58,9 @@ async def wait_for_nodes(
         ]
 
     report("waiting for the nodes")
-    nodes = await wait_for(kube, NODE, lambda nodes: not missing(nodes), what="the nodes of every group", timeout=timeout)
+    nodes = await wait_for(
+        kube, NODE, lambda nodes: not missing(nodes), what="the nodes of every group", timeout=timeout
+    )
     with_gpus = {name for (_, name), node in nodes.items() if node["metadata"]["labels"].get(GPU_LABEL) == "true"}
     if devices and with_gpus:
         report("waiting for the ResourceSlices")

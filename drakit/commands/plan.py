@@ -73,9 +73,7 @@ async def _plan_releases(session: Session, tools: dict[str, FoundTool]) -> dict[
             server, api = await kube.server_version(), await kube.resource_api()
         cluster = f"{server} {api.api_version if api else ''}"
         workspace = session.workspace
-        helm = Helm(
-            tools[HELM.name].path, workspace.kubeconfig, workspace.helm, workspace.logs, cluster=cluster
-        )
+        helm = Helm(tools[HELM.name].path, workspace.kubeconfig, workspace.helm, workspace.logs, cluster=cluster)
         installed = {(i.name, i.namespace): i for i in await helm.list(wanted)}
     except ClusterError:
         return {release.name: "unknown" for release in wanted}

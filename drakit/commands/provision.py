@@ -1,7 +1,7 @@
-"""Terraform's part of a stack, for `plan`, `up` and `down`: the blueprint copied, its variables rendered, Terraform driven."""
+"""Terraform's part of a stack: the blueprint copied, its variables rendered, Terraform driven."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from drakit.commands.session import Session
@@ -82,7 +82,7 @@ async def destroy(terraform: Terraform, file: Path, report: Report) -> int:
     return (await terraform.destroy(file, _progress(report))).destroyed
 
 
-def _progress(report: Report):  # type: ignore[no-untyped-def]
+def _progress(report: Report) -> Callable[[TerraformEvent], None]:
     def on_event(event: TerraformEvent) -> None:
         if words := describe(event):
             report(words)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from drakit.commands import provision
 from drakit.commands.nodes import group_statuses, wait_for_nodes
@@ -41,10 +42,7 @@ class _Up:
             Step("terraform", self._terraform, after=("configuration",)),
             Step("kubernetes", self._connect, after=("terraform",)),
             Step("releases", self._list_releases, after=("kubernetes",)),
-            *(
-                Step(release.name, lambda report, r=release: self._install(r, report), after=("releases",))
-                for release in self.releases
-            ),
+            *(Step(release.name, partial(self._install, release), after=("releases",)) for release in self.releases),
             Step("device-classes", self._device_classes, after=("releases",)),
             Step("nodes", self._nodes, after=("device-classes",)),
         ]
@@ -65,7 +63,7 @@ class _Up:
         self.api = await self.kube.resource_api()
         if self.api is None:
             raise ClusterError(
-                f"Kubernetes {self.server} serves no version of resource.k8s.io: it has no Dynamic Resource Allocation.",
+                f"Kubernetes {self.server} serves no version of resource.k8s.io: no Dynamic Resource Allocation.",
                 hint="Use kubernetesVersion 1.33 or newer.",
                 code="no-resource-api",
             )

@@ -1,1 +1,1 @@
-"""How commands do their work: steps, the journal that remembers them, the lock that keeps runs apart, the events they emit."""
+"""How commands do their work: steps, their journal, the lock that keeps runs apart, the events they emit."""

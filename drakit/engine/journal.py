@@ -3,6 +3,7 @@
 It tells people and the next run what was under way; Terraform's and Helm's own state stays the truth.
 """
 
+import contextlib
 import json
 import os
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from drakit.engine.files import write_atomically
+from drakit.errors import DrakitError
 
 VERSION = 1
 
@@ -41,10 +43,8 @@ class Journal:
     def failed(self, step: str, why: str) -> None:
         """Note that `step` failed. Never raises: the step's own error is the one to show."""
         self._document["steps"][step] |= {"status": "failed", "why": why}
-        try:
+        with contextlib.suppress(DrakitError):  # the disk may be why the step failed
             self._write()
-        except Exception:  # noqa: BLE001, S110 - the disk may be why the step failed
-            pass
 
     def close(self) -> None:
         """Note that the run ended well."""
@@ -61,7 +61,11 @@ def read_journal(path: Path) -> dict[str, Any] | None:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(document, dict) or document.get("version") != VERSION or not isinstance(document.get("steps"), dict):
+    if (
+        not isinstance(document, dict)
+        or document.get("version") != VERSION
+        or not isinstance(document.get("steps"), dict)
+    ):
         return None
     return document
 

@@ -42,7 +42,7 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
     @classmethod
-    def _missing_(cls, value: object) -> "Status":  # noqa: ARG003 - whatever Helm may add
+    def _missing_(cls, value: object) -> "Status":
         return cls.UNKNOWN
 
 

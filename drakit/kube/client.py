@@ -142,14 +142,14 @@ class Kube:
         """
         metadata = obj["metadata"]
         with _errors(self.server, f"{kind.name} {metadata.get('name', metadata.get('generateName'))}"):
-            return dict(await self._client.create(_typed(kind, obj), namespace=metadata.get("namespace")))
+            return dict(await self._client.create(_typed(kind, obj), **_place(metadata.get("namespace"))))
 
     async def apply(self, kind: Kind, obj: Object) -> Object:
         """Server-side apply: create an object, or change the fields that are given. Takes over conflicting fields."""
         metadata = obj["metadata"]
         with _errors(self.server, f"{kind.name} {metadata['name']}"):
-            namespace = metadata.get("namespace")
-            return dict(await self._client.apply(_typed(kind, obj), namespace=namespace, force=True))
+            place = _place(metadata.get("namespace"))
+            return dict(await self._client.apply(_typed(kind, obj), force=True, **place))
 
     async def patch(
         self, kind: Kind, name: str, patch: Object, namespace: str | None = None, *, subresource: str | None = None
@@ -174,7 +174,7 @@ class Kube:
         """
         metadata = obj["metadata"]
         with _errors(self.server, f"{kind.name} {metadata['name']}"):
-            return dict(await self._client.replace(_typed(kind, obj), namespace=metadata.get("namespace")))
+            return dict(await self._client.replace(_typed(kind, obj), **_place(metadata.get("namespace"))))
 
     async def delete(
         self, kind: Kind, name: str, namespace: str | None = None, *, grace_seconds: int | None = None
@@ -214,6 +214,10 @@ def _typed(kind: Kind, obj: Object) -> Any:
     return _resource(kind)(obj)
 
 
+def _place(namespace: str | None) -> dict[str, Any]:
+    return {"namespace": namespace} if namespace else {}
+
+
 def _scope(kind: Kind, namespace: str | None) -> str | None:
     return (namespace or ALL_NS) if kind.namespaced else None
 
@@ -240,7 +244,9 @@ def _errors(server: str, what: str = "") -> Iterator[None]:
         yield
     except ApiError as error:
         status = error.status
-        code = "already-exists" if status.reason == "AlreadyExists" else _CODES.get(status.code or 0, "kubernetes-refused")
+        code = (
+            "already-exists" if status.reason == "AlreadyExists" else _CODES.get(status.code or 0, "kubernetes-refused")
+        )
         raise ClusterError(
             f"{prefix}Kubernetes refused: {status.message}", code=code, details={"status": status.code}
         ) from error

@@ -135,5 +135,5 @@ async def wait_for(
     raise AssertionError("following never ends by itself")
 
 
-class _Satisfied(Exception):  # noqa: N818 - not an error: it ends the watch
+class _Satisfied(Exception):
     pass

@@ -73,9 +73,19 @@ def _live() -> Iterator[Emit]:
         if event.kind in styles:
             mark, style = styles[event.kind]
             note = {EventKind.UNCHANGED: "unchanged"}.get(event.kind, event.message.partition("\n")[0])
-            return [Text(mark, style), Text(name), Text(f"{event.seconds or 0:5.1f} s", "dim"), Text(clean(note), "dim")]
+            return [
+                Text(mark, style),
+                Text(name),
+                Text(f"{event.seconds or 0:5.1f} s", "dim"),
+                Text(clean(note), "dim"),
+            ]
         elapsed = time.monotonic() - started[name]
-        return [spinner, Text(name), Text(f"{elapsed:5.1f} s"), Text(clean(messages.get(name, "")), overflow="ellipsis")]
+        return [
+            spinner,
+            Text(name),
+            Text(f"{elapsed:5.1f} s"),
+            Text(clean(messages.get(name, "")), overflow="ellipsis"),
+        ]
 
     class Display:
         def __rich__(self) -> "RenderableType":

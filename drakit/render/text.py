@@ -60,7 +60,9 @@ class _Page:
         widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
         for number, row in enumerate(cells):
             text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            self.console.print(text, style="bold" if number == 0 else None, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(
+                text, style="bold" if number == 0 else None, markup=False, highlight=False, soft_wrap=True
+            )
 
 
 @singledispatch
@@ -75,7 +77,9 @@ def _register(kind: type) -> Callable[[Callable[..., None]], Callable[..., None]
 @_register(UpResult)
 def _(result: UpResult, page: _Page) -> None:
     kubernetes = result.kubernetes
-    page.line(f"{result.stack} is up: Kubernetes {kubernetes.server} ({result.target}), resource.k8s.io/{kubernetes.resource_api}")
+    page.line(
+        f"{result.stack} is up: Kubernetes {kubernetes.server} ({result.target}), resource.k8s.io/{kubernetes.resource_api}"
+    )
     page.line()
     page.table(("RELEASE", "VERSION", "STATUS"), ((r.name, r.version, r.status) for r in result.releases))
     page.line()
@@ -108,13 +112,17 @@ def _(result: ScaleResult, page: _Page) -> None:
         ("NODE GROUP", "FROM", "TO", "READY"),
         ((name, str(g.from_), str(g.to), str(g.ready)) for name, g in result.node_groups.items()),
     )
-    page.line(f"{result.devices.published} devices published; ${result.hourly_cost:.2f} an hour; {result.seconds:.1f} s")
+    page.line(
+        f"{_count(result.devices.published, 'device')} published; ${result.hourly_cost:.2f} an hour; {result.seconds:.1f} s"
+    )
 
 
 @_register(StatusResult)
 def _(result: StatusResult, page: _Page) -> None:
     kubernetes = result.kubernetes
-    server = f"Kubernetes {kubernetes.server}, resource.k8s.io/{kubernetes.resource_api}" if kubernetes else "not running"
+    server = (
+        f"Kubernetes {kubernetes.server}, resource.k8s.io/{kubernetes.resource_api}" if kubernetes else "not running"
+    )
     page.line(f"{result.stack} ({result.target}): {server}")
     if result.nodes:
         page.line()
@@ -124,12 +132,15 @@ def _(result: StatusResult, page: _Page) -> None:
         )
     if result.devices:
         page.line()
-        page.table(("DEVICE", "NODE", "PRODUCT", "MEMORY", "UUID", "HELD BY"), (_device(d, page) for d in result.devices))
+        page.table(
+            ("DEVICE", "NODE", "PRODUCT", "MEMORY", "UUID", "HELD BY"), (_device(d, page) for d in result.devices)
+        )
     page.line()
     summary = result.summary
     mig = f", {summary.mig_devices} MIG devices" if summary.mig_devices else ""
     page.line(
-        f"{summary.gpus} GPUs{mig}: {summary.allocated} allocated, {summary.free} free. ${result.hourly_cost:.2f} an hour."
+        f"{_count(summary.gpus, 'GPU')}{mig}: {summary.allocated} allocated, {summary.free} free. "
+        f"${result.hourly_cost:.2f} an hour."
     )
     for problem in result.problems:
         page.line(f"problem: {problem}", style="yellow")
@@ -171,7 +182,9 @@ def _demo(demo: Demo, page: _Page) -> None:
 @_register(DownResult)
 def _(result: DownResult, page: _Page) -> None:
     removed = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in result.removed.items())
-    page.line(f"Removed: {removed or 'nothing was there'}. Left over: {len(result.leftovers) or 'nothing'}. {result.seconds:.1f} s")
+    page.line(
+        f"Removed: {removed or 'nothing was there'}. Left over: {len(result.leftovers) or 'nothing'}. {result.seconds:.1f} s"
+    )
     for item in result.leftovers:
         page.line(f"  {item}")
 
@@ -196,6 +209,10 @@ def _short(node: str, page: _Page) -> str:
 
 def _shorten(text: str, page: _Page) -> str:
     return text if page.verbose else text.replace(".us-west-2.compute.internal", "")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _yes(value: bool) -> str:

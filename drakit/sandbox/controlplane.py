@@ -108,7 +108,9 @@ class ControlPlane:
         processes.start(self.layout.folder, NODES, nodes_argv, self.layout.log(NODES))
 
     def _spawn(self, component: str, flags: Sequence[str]) -> int:
-        return processes.start(self.layout.folder, component, [str(self.binary), component, *flags], self.layout.log(component))
+        return processes.start(
+            self.layout.folder, component, [str(self.binary), component, *flags], self.layout.log(component)
+        )
 
     def _write_files(self, authority: Authority, ports: dict[str, int]) -> None:
         hosts = (LOOPBACK, "localhost")

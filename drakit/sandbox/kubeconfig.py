@@ -14,7 +14,9 @@ def write_kubeconfig(path: Path, name: str, server: str, ca: Path, certificate: 
         "kind": "Config",
         "current-context": name,
         "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": _base64(ca)}}],
-        "users": [{"name": name, "user": {"client-certificate-data": _base64(certificate), "client-key-data": _base64(key)}}],
+        "users": [
+            {"name": name, "user": {"client-certificate-data": _base64(certificate), "client-key-data": _base64(key)}}
+        ],
         "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
     }
     write_atomically(path, json.dumps(document, indent=1) + "\n")  # JSON is YAML

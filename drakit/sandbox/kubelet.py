@@ -12,7 +12,16 @@ from drakit.errors import ClusterError
 from drakit.kube.client import Kube
 from drakit.kube.kinds import CONFIG_MAP, EVENT, POD, Kind, Object, ResourceApi
 from drakit.sandbox.driver import DRIVER, Plugin, PrepareError
-from drakit.sandbox.podstatus import ContainerRun, PodRun, is_deleted, known_status, now_utc, pod_status, stamp, terminated
+from drakit.sandbox.podstatus import (
+    ContainerRun,
+    PodRun,
+    is_deleted,
+    known_status,
+    now_utc,
+    pod_status,
+    stamp,
+    terminated,
+)
 from drakit.sandbox.programs import FOREVER, VisibleGpu, play
 
 SECRET = Kind("v1", "Secret", "secrets")
@@ -22,7 +31,7 @@ FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS = 10.0, 300.0
 TERMINATED_BY_SIGTERM = 143
 
 
-class NotYet(Exception):  # noqa: N818 - not a failure: the kubelet tries again
+class NotYet(Exception):
     """A pod cannot start yet; `reason` and the text become its event."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -164,7 +173,9 @@ class Kubelet:
         started = known.get("state", {}).get("running", {}).get("startedAt")
         # After a restart of the simulator the containers have run on, as real ones do.
         when = datetime.datetime.fromisoformat(started) if started else now_utc()
-        serves = run.pod["spec"].get("restartPolicy", "Always") == "Always" and container in run.pod["spec"]["containers"]
+        serves = (
+            run.pod["spec"].get("restartPolicy", "Always") == "Always" and container in run.pod["spec"]["containers"]
+        )
         timeline = play(container, devices.get(name, ()), serves=serves or container.get("restartPolicy") == "Always")
         run.containers[name] = ContainerRun(timeline, when, known.get("restartCount", 0))
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -79,7 +80,7 @@ async def _unsupported(request: Request) -> Response:
     )
 
 
-async def _follow(run: PodRun, container: str, query: dict[str, str]) -> AsyncIterator[str]:  # type: ignore[type-arg]
+async def _follow(run: PodRun, container: str, query: QueryParams) -> AsyncIterator[str]:
     sent = 0
     while True:
         current = run.containers[container]
@@ -92,8 +93,8 @@ async def _follow(run: PodRun, container: str, query: dict[str, str]) -> AsyncIt
         await asyncio.sleep(FOLLOW_SECONDS)
 
 
-def _lines(current: ContainerRun, query: object, now: datetime.datetime) -> list[str]:
-    get = query.get  # type: ignore[attr-defined]
+def _lines(current: ContainerRun, query: QueryParams, now: datetime.datetime) -> list[str]:
+    get = query.get
     lines = current.text(now)
     if since := get("sinceSeconds"):
         lines = [(when, line) for when, line in lines if (now - when).total_seconds() <= float(since)]

@@ -63,7 +63,9 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage(_usages(identity)), critical=False)
         )
         if identity.hosts:
-            builder = builder.add_extension(x509.SubjectAlternativeName([_host(h) for h in identity.hosts]), critical=False)
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_host(h) for h in identity.hosts]), critical=False
+            )
         certificate = builder.sign(self._key, hashes.SHA256())
         files = self.folder / f"{identity.file}.crt", self.folder / f"{identity.file}.key"
         write_atomically(files[0], certificate.public_bytes(serialization.Encoding.PEM))
@@ -89,7 +91,9 @@ def signing_key(path: Path) -> Path:
     return path
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()

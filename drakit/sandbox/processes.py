@@ -38,7 +38,9 @@ class Component:
 
 def start(folder: Path, name: str, argv: Sequence[str], log: Path, *, argv0: str | None = None) -> int:
     """Start component `name` of the sandbox in `folder`, detached, and return its process id."""
-    return start_detached(argv, env=environment(_marks(folder, name), inherit=("PYTHONPATH",)), log=log, cwd=folder, argv0=argv0)
+    return start_detached(
+        argv, env=environment(_marks(folder, name), inherit=("PYTHONPATH",)), log=log, cwd=folder, argv0=argv0
+    )
 
 
 def running(folder: Path) -> dict[str, Component]:

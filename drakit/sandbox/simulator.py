@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from drakit.dra.catalogue import instance_type
 from drakit.errors import ClusterError
@@ -20,8 +21,8 @@ from drakit.sandbox.kubeletapi import KubeletServer
 from drakit.sandbox.layout import Layout
 from drakit.sandbox.machines import NODE_LABEL, gpus_of, node_name, node_object
 from drakit.sandbox.nodegroups import LABEL, NODE_GROUP_LABEL, NodeGroup
-from drakit.sandbox.podstatus import is_deleted, now_utc, stamp
 from drakit.sandbox.operands import node_labels
+from drakit.sandbox.podstatus import is_deleted, now_utc, stamp
 
 LEASE_SECONDS = 40
 RENEW_SECONDS = 10.0
@@ -125,13 +126,17 @@ class Simulator:
         for (_, name), node in self._nodes.objects.items():
             if name not in self._leaving:
                 members.setdefault(node["metadata"]["labels"][NODE_GROUP_LABEL], []).append(name)
-        used = {name for _, name in self._nodes.objects} | {name for kind, name in self._work if kind.startswith("join/")}
+        used = {name for _, name in self._nodes.objects} | {
+            name for kind, name in self._work if kind.startswith("join/")
+        }
         for group in groups:
-            joining = sum(1 for kind, name in self._work if kind == f"join/{group.name}" and name not in members[group.name])
+            joining = sum(
+                1 for kind, name in self._work if kind == f"join/{group.name}" and name not in members[group.name]
+            )
             for _ in range(group.desired - len(members[group.name]) - joining):
                 name = node_name(group.name, used)
                 used.add(name)
-                self._once((f"join/{group.name}", name), lambda g=group, n=name: self._join(g, n))
+                self._once((f"join/{group.name}", name), partial(self._join, group, name))
         wanted = {group.name: group.desired for group in groups}
         for group_name, names in members.items():
             surplus = len(names) - wanted.get(group_name, 0)
@@ -140,7 +145,7 @@ class Simulator:
                 names.sort(key=lambda name: (self._busy(name), -self._age(name)))
                 for name in names[:surplus]:
                     self._leaving.add(name)
-                    self._once(("leave", name), lambda n=name: self._leave(n))
+                    self._once(("leave", name), partial(self._leave, name))
 
     def _busy(self, node: str) -> int:
         return sum(1 for pod in self._pods_on(node) if not _is_daemon(pod))
@@ -189,7 +194,7 @@ class Simulator:
         if name in self._leaving or is_deleted(node):
             return
         if node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"] != self.port:
-            self._once(("port", name), lambda: self._announce_port(name))
+            self._once(("port", name), partial(self._announce_port, name))
         labels = node_labels(node, self._pods.objects.values())
         missing = {key: value for key, value in labels.items() if node["metadata"]["labels"].get(key) != value}
         if missing:
@@ -199,17 +204,19 @@ class Simulator:
     def _tend_driver(self, node: Object) -> None:
         name = node["metadata"]["name"]
         gpus = gpus_of(name, instance_type(node["metadata"]["labels"]["node.kubernetes.io/instance-type"]))
-        running = any(is_plugin(p) and p["status"].get("phase") == "Running" and not is_deleted(p) for p in self._pods_on(name))
+        running = any(
+            is_plugin(p) and p["status"].get("phase") == "Running" and not is_deleted(p) for p in self._pods_on(name)
+        )
         if running and gpus:
             if name not in self.plugins:
                 self.plugins[name] = Plugin(name, {f"gpu-{gpu.minor}": gpu for gpu in gpus})
             published = self._slices_of(name)
             wanted = slice_spec(name, gpus, self.api)
             if not any(obj["spec"]["devices"] == wanted["devices"] for obj in published):
-                self._once(("publish", name), lambda: self._publish(node, wanted))
+                self._once(("publish", name), partial(self._publish, node, wanted))
         elif name in self.plugins:
             del self.plugins[name]
-            self._once(("retire", name), lambda: self._retire(name))
+            self._once(("retire", name), partial(self._retire, name))
 
     async def _publish(self, node: Object, spec: Object) -> None:
         created = await self.kube.create(self.api.slice, slice_object(node, spec, self.api))
@@ -237,7 +244,7 @@ class Simulator:
                 await processes.stop(self.layout.folder)
                 raise SystemExit(0)
             for node in list(self._nodes.objects.values()):
-                self._once(("lease", node["metadata"]["name"]), lambda n=node: self._renew_lease(n))
+                self._once(("lease", node["metadata"]["name"]), partial(self._renew_lease, node))
             await asyncio.sleep(RENEW_SECONDS)
 
     async def _renew_lease(self, node: Object) -> None:

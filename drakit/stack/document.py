@@ -53,10 +53,10 @@ class Problem:
     message: str
 
 
-class Unreadable(Exception):  # noqa: N818 - it carries a problem, and never leaves the package
+class Unreadable(Exception):
     """The text is no YAML document, or not one that is read; `problem` says why."""
 
-    def __init__(self, problem: Problem) -> None:  # noqa: D107
+    def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
         self.problem = problem
 

@@ -64,5 +64,3 @@ class Target(Protocol):
     async def sweep(self, workspace: Workspace) -> Sequence[str]:
         """Remove what Terraform did not, and return what is still there: nothing, when all is well."""
         ...
-
-

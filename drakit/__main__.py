@@ -1,0 +1,5 @@
+"""`python -m drakit`: the same as `drakit`."""
+
+from drakit.cli.app import main
+
+main()
