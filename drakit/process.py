@@ -103,7 +103,7 @@ async def run(
             ) from error
         out, err = _Kept(), _Kept()
         # Shielded from a cancellation: what the child says while it stops belongs in the log too.
-        traffic: asyncio.Future[object] = asyncio.gather(
+        traffic = asyncio.gather(
             _pump(process.stdout, out, sink, on_line), _pump(process.stderr, err, sink, None), _feed(process, input)
         )
         try:
@@ -236,7 +236,7 @@ async def _feed(process: asyncio.subprocess.Process, data: bytes | None) -> None
         process.stdin.close()
 
 
-async def _stop(process: asyncio.subprocess.Process, traffic: "asyncio.Future[object]") -> None:
+async def _stop(process: asyncio.subprocess.Process, traffic: "asyncio.Future[tuple[None, None, None]]") -> None:
     """One SIGINT to the child; when it has ended, or after `GRACE_SECONDS`, SIGKILL to whatever it left.
 
     To the child alone, not to its session: Terraform passes the signal on to what it runs, and takes the echo of that
@@ -248,7 +248,7 @@ async def _stop(process: asyncio.subprocess.Process, traffic: "asyncio.Future[ob
     await asyncio.shield(asyncio.ensure_future(_see_off(process, traffic)))
 
 
-async def _see_off(process: asyncio.subprocess.Process, traffic: "asyncio.Future[object]") -> None:
+async def _see_off(process: asyncio.subprocess.Process, traffic: "asyncio.Future[tuple[None, None, None]]") -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), GRACE_SECONDS)
     with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -11,6 +11,7 @@ from drakit.results import (
     Demo,
     DemoResult,
     DownResult,
+    KubernetesVersion,
     PlanResult,
     Result,
     ScaleResult,
@@ -77,9 +78,7 @@ def _register(kind: type) -> Callable[[Callable[..., None]], Callable[..., None]
 @_register(UpResult)
 def _(result: UpResult, page: _Page) -> None:
     kubernetes = result.kubernetes
-    page.line(
-        f"{result.stack} is up: Kubernetes {kubernetes.server} ({result.target}), resource.k8s.io/{kubernetes.resource_api}"
-    )
+    page.line(f"{result.stack} ({result.target}) is up: {_kubernetes(kubernetes)}")
     page.line()
     page.table(("RELEASE", "VERSION", "STATUS"), ((r.name, r.version, r.status) for r in result.releases))
     page.line()
@@ -120,10 +119,7 @@ def _(result: ScaleResult, page: _Page) -> None:
 @_register(StatusResult)
 def _(result: StatusResult, page: _Page) -> None:
     kubernetes = result.kubernetes
-    server = (
-        f"Kubernetes {kubernetes.server}, resource.k8s.io/{kubernetes.resource_api}" if kubernetes else "not running"
-    )
-    page.line(f"{result.stack} ({result.target}): {server}")
+    page.line(f"{result.stack} ({result.target}): {_kubernetes(kubernetes) if kubernetes else 'not running'}")
     if result.nodes:
         page.line()
         page.table(
@@ -182,9 +178,8 @@ def _demo(demo: Demo, page: _Page) -> None:
 @_register(DownResult)
 def _(result: DownResult, page: _Page) -> None:
     removed = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in result.removed.items())
-    page.line(
-        f"Removed: {removed or 'nothing was there'}. Left over: {len(result.leftovers) or 'nothing'}. {result.seconds:.1f} s"
-    )
+    left = len(result.leftovers) or "nothing"
+    page.line(f"Removed: {removed or 'nothing was there'}. Left over: {left}. {result.seconds:.1f} s")
     for item in result.leftovers:
         page.line(f"  {item}")
 
@@ -209,6 +204,10 @@ def _short(node: str, page: _Page) -> str:
 
 def _shorten(text: str, page: _Page) -> str:
     return text if page.verbose else text.replace(".us-west-2.compute.internal", "")
+
+
+def _kubernetes(version: KubernetesVersion) -> str:
+    return f"Kubernetes {version.server}, resource.k8s.io/{version.resource_api}"
 
 
 def _count(number: int, what: str) -> str:
