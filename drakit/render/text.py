@@ -112,7 +112,8 @@ def _(result: ScaleResult, page: _Page) -> None:
         ((name, str(g.from_), str(g.to), str(g.ready)) for name, g in result.node_groups.items()),
     )
     page.line(
-        f"{_count(result.devices.published, 'device')} published; ${result.hourly_cost:.2f} an hour; {result.seconds:.1f} s"
+        f"{_count(result.devices.published, 'device')} published; ${result.hourly_cost:.2f} an hour; "
+        f"{result.seconds:.1f} s"
     )
 
 

@@ -23,11 +23,12 @@ async def main(verb: str) -> None:
     if verb == "nodes":
         await _nodes(layout)
         return
-    # Not for the node simulator, whose memory counts: only the control plane's life cycle needs these.
-    from drakit.sandbox import controlplane, processes
+    from drakit.sandbox import components, processes
 
     match verb:
         case "start":
+            from drakit.sandbox import controlplane
+
             plane = controlplane.ControlPlane(
                 layout,
                 binary=Path(_parameter("SANDBOX_BINARY")),
@@ -37,12 +38,12 @@ async def main(verb: str) -> None:
             )
             await plane.start([sys.executable, "-m", "drakit.sandbox", "nodes"])
         case "stop":
-            await controlplane.stop(layout)
+            await components.stop(layout)
         case "purge":
-            await controlplane.purge(layout)
+            await components.purge(layout)
             Path(_parameter("SANDBOX_KUBECONFIG")).unlink(missing_ok=True)
         case "node-group" | "delete-node-group":
-            if controlplane.APISERVER not in processes.running(layout.folder):
+            if components.APISERVER not in processes.running(layout.folder):
                 if verb == "delete-node-group":  # the group went with its cluster
                     return
                 raise DrakitError("The sandbox control plane does not run.")

@@ -6,7 +6,6 @@ certificate of its own, RBAC on, anonymous requests refused.
 
 import asyncio
 import json
-import shutil
 import socket
 import ssl
 import time
@@ -18,6 +17,7 @@ from drakit.engine.files import file_errors, private_folder, write_atomically
 from drakit.errors import PreflightError, TimedOut, ToolFailed
 from drakit.process import has_ended, relevant_lines
 from drakit.sandbox import processes
+from drakit.sandbox.components import APISERVER, COMPONENTS, CONTROLLER_MANAGER, ETCD, NODES, SCHEDULER, stop
 from drakit.sandbox.kubeconfig import write_kubeconfig
 from drakit.sandbox.layout import Layout
 from drakit.sandbox.pki import Authority, Identity, signing_key
@@ -26,11 +26,6 @@ LOOPBACK = "127.0.0.1"
 START_SECONDS = 60.0
 SERVICE_NETWORK = "172.20.0.0/16"  # what EKS gives a cluster whose VPC lies in 10.0.0.0/8
 KUBERNETES_SERVICE = "172.20.0.1"
-
-ETCD, APISERVER, SCHEDULER, CONTROLLER_MANAGER = "etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager"
-NODES = "nodes"
-"""The process that simulates the nodes."""
-COMPONENTS = (ETCD, APISERVER, SCHEDULER, CONTROLLER_MANAGER, NODES)
 
 FEATURE_GATES = {"1.33": "DynamicResourceAllocation=true"}
 RUNTIME_CONFIG = {"1.33": "resource.k8s.io/v1beta1=true"}
@@ -241,20 +236,6 @@ class ControlPlane:
             hint=f"Its whole log: {log}",
             code="control-plane-failed",
         )
-
-
-async def stop(layout: Layout) -> list[str]:
-    """Stop every component: etcd last, so that the others do not wait for it. Returns their names."""
-    first = await processes.stop(layout.folder, [c for c in COMPONENTS if c != ETCD])
-    return [*first, *await processes.stop(layout.folder)]
-
-
-async def purge(layout: Layout) -> None:
-    """Stop every component and remove the sandbox's files."""
-    await stop(layout)
-    with file_errors(layout.folder):
-        if layout.folder.exists():
-            shutil.rmtree(layout.folder)
 
 
 async def _answers_ready(port: int, context: ssl.SSLContext) -> bool:

@@ -109,6 +109,8 @@ class Kubelet:
             self._begin(run, container, devices)
         await self._write(run, phase="Running")
         for container in run.pod["spec"]["containers"]:
+            image = f'Container image "{container.get("image", "")}" is simulated: nothing was pulled'
+            self._event(run, "Normal", "Pulled", image)
             self._event(run, "Normal", "Started", f"Started container {container['name']}")
         async with asyncio.TaskGroup() as group:
             for container in run.pod["spec"]["containers"]:

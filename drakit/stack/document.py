@@ -26,8 +26,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-MAX_SIZE = 1024 * 1024
-"""The longest document that is read, in bytes or characters."""
+from drakit.stack.names import MAX_SIZE
 
 _MAX_DEPTH = 32
 _MAX_EVENTS = 20_000

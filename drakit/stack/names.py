@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable
 
 _LONGEST = 60
+MAX_SIZE = 1024 * 1024
+"""The longest document that is read, in bytes or characters."""
 
 
 def suggestion(name: str, valid: Iterable[str], kind: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from drakit.dra.catalogue import instance_type
 from drakit.engine.workspace import Workspace
 from drakit.kube.client import Kube
-from drakit.sandbox import controlplane, nodegroups, processes
+from drakit.sandbox import components, nodegroups, processes
 from drakit.sandbox.layout import Layout
 from drakit.stack.model import NodeGroup, Stack
 from drakit.targets.base import GroupSize, Health
@@ -41,8 +41,8 @@ class SandboxTarget:
 
     def health(self, workspace: Workspace) -> Health:
         running = processes.running(workspace.sandbox)
-        missing = [name for name in controlplane.COMPONENTS if name not in running]
-        if len(missing) == len(controlplane.COMPONENTS):
+        missing = [name for name in components.COMPONENTS if name not in running]
+        if len(missing) == len(components.COMPONENTS):
             return Health(False, ("The sandbox does not run.",))
         problems = [f"{name} has ended; its log: {Layout(workspace.sandbox).log(name)}" for name in missing]
         if not workspace.kubeconfig.exists():
@@ -62,7 +62,7 @@ class SandboxTarget:
         return 0.0
 
     async def sweep(self, workspace: Workspace) -> Sequence[str]:
-        await controlplane.purge(Layout(workspace.sandbox))
+        await components.purge(Layout(workspace.sandbox))
         return [f"process {c.pid} ({c.name})" for c in processes.running(workspace.sandbox).values()]
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from drakit.errors import UsageError
 from drakit.stack.groups import parse_scale
-from drakit.stack.load import parse_stack
+from drakit.stack.parse import parse_stack
 
 GROUPS = parse_stack("nodeGroups: {core: {min: 1, max: 8}, g6: {max: 8}, p4d: {max: 2}}", "f").node_groups
 

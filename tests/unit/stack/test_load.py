@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drakit.errors import ExitCode, UsageError
-from drakit.stack.load import LoadedStack, load_stack, parse_stack
+from drakit.stack.load import LoadedStack, load_stack
 from drakit.stack.model import Stack, builtin_stack
+from drakit.stack.parse import parse_stack
 
 GROUP = "nodeGroups: {{g6: {{instanceType: g6.4xlarge, {}}}}}"
 
@@ -65,7 +66,9 @@ def test_what_a_stack_file_leaves_out_comes_from_its_target() -> None:
         "sandbox", "sandbox", "builtin", "1.33",
     )  # fmt: skip
     assert (eks.name, eks.blueprint, eks.charts, eks.kubernetes_version) == ("jark", "jark", "upstream", "1.33")
-    sizes = {name: (group.instance_type, group.min, group.max, group.desired) for name, group in sandbox.node_groups.items()}
+    sizes = {
+        name: (group.instance_type, group.min, group.max, group.desired) for name, group in sandbox.node_groups.items()
+    }
     assert sizes == {
         "core": ("m5.xlarge", 1, 8, 1),
         "g6": ("g6.4xlarge", 0, 8, 0),
@@ -203,7 +206,10 @@ def test_details_say_where_each_problem_is() -> None:
 
 
 def test_a_value_that_is_not_kept_has_no_say() -> None:
-    assert problems("name: a\nname: [1, {x: y}]\nlimits: {a: 1}")[0] == "drakit.yaml:2: name: is given twice; first on line 1"
+    assert (
+        problems("name: a\nname: [1, {x: y}]\nlimits: {a: 1}")[0]
+        == "drakit.yaml:2: name: is given twice; first on line 1"
+    )
 
 
 def test_many_problems_are_cut_short() -> None:
@@ -214,7 +220,10 @@ def test_many_problems_are_cut_short() -> None:
     assert lines[-1] == "drakit.yaml: and 50 more problems"
 
 
-@pytest.mark.parametrize("text", ["name: [a", "name: 'a", "}", "a: b: c", "%YAML 9.9\n---\n", '"\\x"', '"\\U00110000"', "&a", "*a", "a: \ud800"])
+@pytest.mark.parametrize(
+    "text",
+    ["name: [a", "name: 'a", "}", "a: b: c", "%YAML 9.9\n---\n", '"\\x"', '"\\U00110000"', "&a", "*a", "a: \ud800"],
+)
 def test_no_yaml_is_a_usage_error(text: str) -> None:
     assert len(problems(text)) == 1
 
@@ -223,7 +232,25 @@ FIELDS = st.sampled_from(
     ["apiVersion", "name", "target", "kubernetesVersion", "aws", "nodeGroups", "gpu", "operator", "draDriver", "featureGates",
      "g6", "instanceType", "min", "max", "desired", "mig", "labels", "taints", "reservation", "id", "charts", "limits", "[key]"]
 )  # fmt: skip
-SCALARS = st.sampled_from(["eks", "sandbox", "g6.4xlarge", "1.33", '"1.33"', "0", "-1", "1e9", "true", "null", "", "[]", "!!x 1", "&a 1", "*a"])
+SCALARS = st.sampled_from(
+    [
+        "eks",
+        "sandbox",
+        "g6.4xlarge",
+        "1.33",
+        '"1.33"',
+        "0",
+        "-1",
+        "1e9",
+        "true",
+        "null",
+        "",
+        "[]",
+        "!!x 1",
+        "&a 1",
+        "*a",
+    ]
+)
 FLOWS = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]")

@@ -8,8 +8,8 @@ from pydantic import BaseModel
 
 from drakit.errors import UsageError
 from drakit.stack.dump import dump_stack, template
-from drakit.stack.load import parse_stack
 from drakit.stack.model import Stack, builtin_stack
+from drakit.stack.parse import parse_stack
 from drakit.stack.schema import fields_at, json_schema
 from drakit.stack.targets import TARGETS
 

@@ -1,0 +1,349 @@
+import asyncio
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from drakit import process
+from drakit.errors import PreflightError, TimedOut, ToolFailed
+from drakit.process import environment, has_ended, relevant_lines, run, start_detached
+
+PATIENCE = 30.0
+"""How long a broken drakit keeps a test waiting before it fails, in seconds."""
+
+# Each says "ready PID" once its answer to SIGINT is set, then waits to be signalled.
+HEEDS_SIGINT = """
+import os, signal, sys
+def stop(*_):
+    open(sys.argv[1], "a").write("SIGINT ")
+    print("state saved", flush=True)
+    sys.exit(1)
+signal.signal(signal.SIGINT, stop)
+print("ready", os.getpid(), flush=True)
+while True: signal.pause()
+"""
+IGNORES_SIGINT = """
+import os, signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print("ready", os.getpid(), flush=True)
+while True: signal.pause()
+"""
+REFUSES_SIGINT = """
+import os, signal
+signal.signal(signal.SIGINT, lambda *_: print("not yet", flush=True))
+print("ready", os.getpid(), flush=True)
+while True: signal.pause()
+"""
+# Runs its first argument as a child of its own, which is the one that says "ready", and ends at SIGINT itself.
+HAS_A_CHILD = """
+import subprocess, sys
+subprocess.Popen([sys.executable, "-c", *sys.argv[1:]]).wait()
+"""
+
+
+def python(code: str, *arguments: object) -> list[str]:
+    return [sys.executable, "-c", code, *map(str, arguments)]
+
+
+class Watched:
+    """An `on_line` that pins the process that says "ready PID", so that its end can be awaited, and calls `then`."""
+
+    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
+        self.then, self.pidfd = then, -1
+
+    def __call__(self, line: str) -> None:
+        word, _, pid = line.partition(" ")
+        if word == "ready":
+            self.pidfd = os.pidfd_open(int(pid))
+            self.then()
+
+    def has_ended(self, within: float = PATIENCE) -> bool:
+        return bool(select.select([self.pidfd], [], [], within)[0])
+
+    def close(self) -> None:
+        if self.pidfd >= 0:
+            if not self.has_ended(0):
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            os.close(self.pidfd)
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    found = Watched()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def deadline(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Call it and the deadline of the `run` under way has passed: no test waits for one."""
+    deadlines: list[asyncio.Timeout] = []
+
+    def timeout(_: float | None) -> asyncio.Timeout:
+        deadlines.append(asyncio.Timeout(None))
+        return deadlines[-1]
+
+    monkeypatch.setattr(asyncio, "timeout", timeout)
+    return lambda: deadlines[-1].reschedule(0)
+
+
+async def cancelled_once_ready(watched: Watched, code: str, *arguments: object, log: Path | None = None) -> None:
+    """Run `code`, cancel the run when it is ready, and let the run end."""
+    watched.then = lambda: task.cancel() and None
+    task = asyncio.create_task(run(python(code, *arguments), on_line=watched, timeout=PATIENCE, log=log))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_what_a_process_wrote_comes_back() -> None:
+    done = await run(python("import sys; print('out'); print('err', file=sys.stderr)"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "out\n", "err\n")
+
+
+async def test_output_that_is_not_utf_8_comes_back() -> None:
+    assert (await run(python(r"import os; os.write(1, b'\xff\n')"))).stdout == "\ufffd\n"
+
+
+async def test_a_line_may_be_long() -> None:
+    assert len((await run(python("print('x' * 1_000_000)"))).stdout) == 1_000_001
+
+
+async def test_everything_is_in_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "tool.log"
+    code = "import sys; print(*range(1000), sep='\\n'); print('oh', file=sys.stderr); sys.exit(3)"
+    with pytest.raises(ToolFailed) as caught:
+        await run(python(code), log=log, name="tool")
+    lines = log.read_text().splitlines()
+    assert lines[0].startswith("$ ")
+    assert sys.executable in lines[0]
+    assert [line for line in lines if line.isdigit()] == [str(n) for n in range(1000)]
+    assert "oh" in lines
+    assert lines[-1] == "exit status 3"
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert str(log) in str(caught.value.hint)
+
+
+async def test_a_log_is_appended_to(tmp_path: Path) -> None:
+    log = tmp_path / "tool.log"
+    for word in ("first", "second"):
+        await run(python(f"print('{word}')"), log=log)
+    assert [line for line in log.read_text().splitlines() if line in ("first", "second")] == ["first", "second"]
+
+
+async def test_the_message_has_the_last_ten_lines() -> None:
+    code = "import sys; print('not this'); print(*range(40), sep='\\n', file=sys.stderr); sys.exit(7)"
+    with pytest.raises(ToolFailed) as caught:
+        await run(python(code), name="tool")
+    assert caught.value.message.splitlines() == ["tool failed (exit status 7).", *(f"  {n}" for n in range(30, 40))]
+    assert caught.value.details["exitStatus"] == 7
+    assert caught.value.hint is None
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("print('why'); raise SystemExit(1)", "tool failed (exit status 1).\n  why"),
+        ("raise SystemExit(1)", "tool failed (exit status 1)."),
+        ("import os; os.kill(os.getpid(), 9)", "tool failed (killed by signal 9)."),
+    ],
+    ids=["output only", "no output", "killed"],
+)
+async def test_messages_of_failures(code: str, message: str) -> None:
+    with pytest.raises(ToolFailed) as caught:
+        await run(python(code), name="tool")
+    assert caught.value.message == message
+
+
+async def test_a_failure_may_be_the_callers_to_judge() -> None:
+    assert (await run(python("raise SystemExit(5)"), check=False)).returncode == 5
+
+
+def test_decoration_is_not_relevant() -> None:
+    assert relevant_lines("╷\n│ Error: no\n│ \n│   because\n╵\n") == ["Error: no", "because"]
+
+
+async def test_lines_come_as_they_are_written(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    fd = os.open(fifo, os.O_RDWR)  # for reading too: opening does not wait for the other side
+    lines: list[str] = []
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        if line == "first":
+            os.write(fd, b"go\n")
+
+    code = "import sys; print('first', flush=True); print('then', open(sys.argv[1]).readline())"
+    try:
+        await run(python(code, fifo), on_line=on_line, timeout=PATIENCE)
+    finally:
+        os.close(fd)
+    assert lines[:2] == ["first", "then go"]
+
+
+@pytest.mark.parametrize(("given", "read"), [(b"a secret", "a secret"), (None, "")], ids=["given", "none"])
+async def test_standard_input(given: bytes | None, read: str) -> None:
+    done = await run(python("import sys; print(sys.stdin.read(), end='')"), input=given, timeout=PATIENCE)
+    assert done.stdout == read
+
+
+async def test_a_child_may_leave_its_input_unread() -> None:
+    code = "import os; os.close(0); print('done')"
+    assert (await run(python(code), input=b"x" * 10_000_000, timeout=PATIENCE)).stdout == "done\n"
+
+
+async def test_the_child_does_not_see_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "KUBECONFIG", "PYTHONPATH"):
+        monkeypatch.setenv(name, "secret")
+    done = await run(python("import os; print(*os.environ)"))
+    assert set(done.stdout.split()) <= {*process._INHERITED, "LC_CTYPE"}  # the last is Python's own doing
+
+
+def test_the_environment_of_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOPROXY", "GOFLAGS", "GITHUB_TOKEN", "AWS_PROFILE", "AWS_REGION"):
+        monkeypatch.setenv(name, "ours")
+    env = environment({"AWS_REGION": "theirs"}, inherit=("GO*", "AWS_PROFILE", "AWS_REGION"))
+    assert env["PATH"] == os.environ["PATH"]
+    assert {k: v for k, v in env.items() if k.startswith(("GO", "GI", "AWS"))} == {
+        "GOPROXY": "ours",
+        "GOFLAGS": "ours",
+        "AWS_PROFILE": "ours",
+        "AWS_REGION": "theirs",
+    }
+
+
+async def test_a_program_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(PreflightError, match="No such file") as caught:
+        await run([str(tmp_path / "terraform")])
+    assert caught.value.code == "tool-not-runnable"
+    assert str(tmp_path / "terraform") in caught.value.message
+
+
+async def test_a_program_that_may_not_be_executed(tmp_path: Path) -> None:
+    (tmp_path / "terraform").write_text("")
+    with pytest.raises(PreflightError, match="Permission denied"):
+        await run([str(tmp_path / "terraform")])
+
+
+async def test_the_deadline_stops_with_sigint(tmp_path: Path, watched: Watched, deadline: Callable[[], None]) -> None:
+    watched.then = deadline
+    with pytest.raises(TimedOut, match="tool did not finish within 30 s"):
+        await run(python(HEEDS_SIGINT, tmp_path / "signals"), on_line=watched, timeout=PATIENCE, name="tool")
+    assert watched.has_ended()
+    assert (tmp_path / "signals").read_text() == "SIGINT "
+
+
+async def test_the_deadline_kills_what_ignores_sigint(
+    watched: Watched, deadline: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "GRACE_SECONDS", 0.05)
+    watched.then = deadline
+    with pytest.raises(TimedOut):
+        await run(python(IGNORES_SIGINT), on_line=watched, timeout=PATIENCE)
+    assert watched.has_ended()
+
+
+async def test_cancellation_stops_with_one_sigint(tmp_path: Path, watched: Watched) -> None:
+    await cancelled_once_ready(watched, HEEDS_SIGINT, tmp_path / "signals")
+    assert watched.has_ended()
+    assert (tmp_path / "signals").read_text() == "SIGINT "
+
+
+async def test_cancellation_leaves_no_child(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "GRACE_SECONDS", 0.05)
+    await cancelled_once_ready(watched, IGNORES_SIGINT)
+    assert watched.has_ended()
+
+
+async def test_cancellation_leaves_no_grandchild(watched: Watched) -> None:
+    await cancelled_once_ready(watched, HAS_A_CHILD, IGNORES_SIGINT)
+    assert watched.has_ended()
+
+
+def test_a_second_cancellation_leaves_no_child(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "GRACE_SECONDS", 0.5)
+
+    async def interrupted_twice() -> None:
+        asked = asyncio.Event()
+
+        def on_line(line: str) -> None:
+            watched(line)
+            if line == "not yet":
+                asked.set()
+
+        watched.then = lambda: task.cancel() and None
+        task = asyncio.create_task(run(python(REFUSES_SIGINT), on_line=on_line, timeout=PATIENCE))
+        await asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(interrupted_twice())
+    assert watched.has_ended(within=0)
+
+
+async def test_the_signal_goes_to_the_child_alone(tmp_path: Path, watched: Watched) -> None:
+    """What the child runs is its own to stop; Terraform takes an echoed SIGINT for a second one."""
+    await cancelled_once_ready(watched, HAS_A_CHILD, HEEDS_SIGINT, tmp_path / "signals")
+    assert watched.has_ended()
+    assert not (tmp_path / "signals").exists()
+
+
+async def test_the_last_words_of_a_stopped_child_are_in_the_log(tmp_path: Path, watched: Watched) -> None:
+    await cancelled_once_ready(watched, HEEDS_SIGINT, tmp_path / "signals", log=tmp_path / "log")
+    assert "state saved" in (tmp_path / "log").read_text().splitlines()
+
+
+@pytest.mark.xfail(reason="an OSError, which counts as a bug in drakit", raises=OSError)
+async def test_a_full_disk_under_the_log() -> None:
+    with pytest.raises(PreflightError, match="No space left"):
+        await run(python("print('hello')"), log=Path("/dev/full"))
+
+
+@pytest.mark.xfail(reason="says that the program, which is there, does not exist")
+async def test_a_working_folder_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(PreflightError, match="gone"):
+        await run(python(""), cwd=tmp_path / "gone")
+
+
+async def test_an_error_in_on_line_stops_the_child(tmp_path: Path, watched: Watched) -> None:
+    def fail() -> None:
+        raise ValueError("not JSON")
+
+    watched.then = fail
+    with pytest.raises(ValueError, match="not JSON"):
+        await run(python(HEEDS_SIGINT, tmp_path / "signals"), on_line=watched, timeout=PATIENCE)
+    assert watched.has_ended()
+
+
+def test_a_detached_process(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    code = "import os, sys; print(os.getsid(0), os.getcwd(), *os.environ, sep='\\n'); sys.exit(3)"
+    pid = start_detached(python(code), env={"MARK": "1"}, log=log, cwd=tmp_path)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert has_ended(pid)
+    assert os.waitpid(pid, 0)[1] >> 8 == 3
+    session, folder, *variables = log.read_text().splitlines()
+    assert (session, folder) == (str(pid), str(tmp_path))
+    assert set(variables) - {"LC_CTYPE"} == {"MARK"}
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_detached_process_that_runs_has_not_ended(tmp_path: Path) -> None:
+    pid = start_detached(python("import signal; signal.pause()"), env={}, log=tmp_path / "log", cwd=tmp_path)
+    try:
+        assert not has_ended(pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert has_ended(pid)
+
+
+def test_a_detached_program_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(PreflightError) as caught:
+        start_detached([str(tmp_path / "etcd")], env={}, log=tmp_path / "log", cwd=tmp_path)
+    assert caught.value.code == "tool-not-runnable"
