@@ -61,11 +61,13 @@ def attempt(start: "Callable[[], Awaitable[Result] | Result]") -> "tuple[Result 
     import asyncio
     import inspect
     import signal
+    import threading
 
     async def run() -> "Result":
         task = asyncio.current_task()
         assert task is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        if threading.current_thread() is threading.main_thread():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         result = start()
         return await result if inspect.isawaitable(result) else result
 

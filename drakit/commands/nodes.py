@@ -38,7 +38,7 @@ def group_statuses(sizes: Mapping[str, GroupSize], nodes: Mapping[Key, Object]) 
 async def wait_for_nodes(
     kube: Kube, api: ResourceApi, sizes: Mapping[str, GroupSize], report: Report, timeout: float, *, devices: bool
 ) -> dict[Key, Object]:
-    """Watch until every group has as many Ready nodes as it shall have, and those with GPUs have published them.
+    """Watch until every group has as many Ready nodes as it shall have, and just those with GPUs have published them.
 
     Args:
         timeout: seconds, for the nodes and again for the devices.
@@ -62,12 +62,12 @@ async def wait_for_nodes(
         kube, NODE, lambda nodes: not missing(nodes), what="the nodes of every group", timeout=timeout
     )
     with_gpus = {name for (_, name), node in nodes.items() if node["metadata"]["labels"].get(GPU_LABEL) == "true"}
-    if devices and with_gpus:
+    if devices:
         report("waiting for the ResourceSlices")
         await wait_for(
             kube,
             api.slice,
-            lambda slices: with_gpus <= _publishing(slices),
+            lambda slices: with_gpus == _publishing(slices),
             what=f"the ResourceSlices of {len(with_gpus)} nodes with GPUs",
             timeout=timeout,
             hint="The pods of the DRA driver's DaemonSet publish them: look at the pods in dra-driver-nvidia-gpu.",

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from drakit.errors import UsageError
 from drakit.stack.model import Stack, builtin_stack
-from drakit.stack.names import MAX_SIZE, printable
+from drakit.stack.names import LONGEST_PATH, MAX_SIZE, printable
 
 FILE = "drakit.yaml"
-_LONGEST_PATH = 4096
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,13 @@ def load_stack(file: Path | None, folder: Path) -> LoadedStack:
         if file is None and not path.is_symlink():
             return LoadedStack(builtin_stack(), None, folder.resolve())
         raise UsageError(
-            f"There is no stack file {printable(str(path), _LONGEST_PATH)}.",
+            f"There is no stack file {printable(str(path), LONGEST_PATH)}.",
             hint="`drakit init` writes one.",
             code="stack-file-not-found",
         ) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        name = printable(str(path), _LONGEST_PATH)
+        name = printable(str(path), LONGEST_PATH)
         raise UsageError(f"{name} cannot be read: {reason}.", code="invalid-stack-file") from error
     # Not earlier: without a stack file nothing has to be parsed, and the parser takes longer to import than to run.
     from drakit.stack.parse import decode_stack

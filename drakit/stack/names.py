@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 _LONGEST = 60
+LONGEST_PATH = 4096
 MAX_SIZE = 1024 * 1024
 """The longest document that is read, in bytes or characters."""
 

@@ -11,11 +11,10 @@ from drakit.errors import UsageError
 from drakit.stack import document
 from drakit.stack.document import Document, Mark, Problem, Unreadable, read_document
 from drakit.stack.model import PATTERNS, Stack
-from drakit.stack.names import printable, shown, suggestion
+from drakit.stack.names import LONGEST_PATH, printable, shown, suggestion
 from drakit.stack.schema import fields_at
 
 _LISTED = 100
-_LONGEST_PATH = 4096
 
 
 def parse_stack(text: str, source: str) -> Stack:
@@ -129,7 +128,7 @@ def _not_one_of(given: object, choices: Sequence[str]) -> str:
 
 def _refuse(problems: Sequence[Problem], source: str) -> NoReturn:
     problems = sorted(problems, key=lambda each: (each.mark.line, each.mark.column))
-    name = printable(source, _LONGEST_PATH)
+    name = printable(source, LONGEST_PATH)
     lines = [
         ": ".join(part for part in (f"{name}:{each.mark.line}", written(each.path), each.message) if part)
         for each in problems[:_LISTED]
