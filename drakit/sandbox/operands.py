@@ -1,6 +1,6 @@
 """What the GPU Operator's pods do to nodes: node feature discovery, GPU feature discovery, deployment labels."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from drakit.dra.catalogue import instance_type
 from drakit.kube.kinds import Object
@@ -9,12 +9,16 @@ OPERATOR_APP = "gpu-operator"
 NFD_APP = "node-feature-discovery"
 
 
-def node_labels(node: Object, pods: Iterable[Object]) -> Mapping[str, str]:
-    """The labels that the operator's running pods give to a node; none where it has no GPU."""
+def running_apps(pods: Iterable[Object]) -> frozenset[str]:
+    """The applications that have a running pod, by their `app` label."""
+    return frozenset(_app(pod) for pod in pods if pod.get("status", {}).get("phase") == "Running")
+
+
+def node_labels(node: Object, apps: Container[str]) -> Mapping[str, str]:
+    """The labels that the operator gives to a node while `apps` run; none where it has no GPU."""
     kind = instance_type(node["metadata"]["labels"]["node.kubernetes.io/instance-type"])
     if kind.gpu is None:
         return {}
-    apps = {_app(pod) for pod in pods if pod.get("status", {}).get("phase") == "Running"}
     labels: dict[str, str] = {}
     if NFD_APP in apps:
         labels |= {"feature.node.kubernetes.io/pci-10de.present": "true"}

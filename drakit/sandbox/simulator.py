@@ -13,7 +13,7 @@ from drakit.dra.catalogue import instance_type
 from drakit.errors import ClusterError
 from drakit.kube.client import Kube
 from drakit.kube.kinds import CONFIG_MAP, LEASE, NODE, POD, Object, ResourceApi
-from drakit.kube.watch import Key, Store
+from drakit.kube.watch import Key, Store, key_of
 from drakit.sandbox import processes
 from drakit.sandbox.driver import DRIVER, Plugin, is_plugin, slice_object, slice_spec
 from drakit.sandbox.kubelet import Kubelet
@@ -21,7 +21,7 @@ from drakit.sandbox.kubeletapi import KubeletServer
 from drakit.sandbox.layout import Layout
 from drakit.sandbox.machines import NODE_LABEL, gpus_of, node_name, node_object
 from drakit.sandbox.nodegroups import LABEL, NODE_GROUP_LABEL, NodeGroup
-from drakit.sandbox.operands import node_labels
+from drakit.sandbox.operands import node_labels, running_apps
 from drakit.sandbox.podstatus import is_deleted, now_utc, stamp
 
 LEASE_SECONDS = 40
@@ -52,6 +52,7 @@ class Simulator:
         self._nodes = Store(self.kube, NODE, labels={NODE_LABEL: "true"})
         self._pods = Store(self.kube, POD)
         self._slices = Store(self.kube, self.api.slice)
+        self._by_node: dict[str, dict[Key, None]] = {}
         self._work: dict[Key, asyncio.Task[None]] = {}
         self._leaving: set[str] = set()
         self._wake = asyncio.Event()
@@ -87,18 +88,23 @@ class Simulator:
 
     def _pod_changed(self, pod: Object) -> None:
         node = pod["spec"].get("nodeName")
-        if not node or ("", node) not in self._nodes.objects:
+        if not node:
+            return
+        self._by_node.setdefault(node, {})[key_of(pod)] = None
+        if ("", node) not in self._nodes.objects:
             return
         self.kubelet.take(pod)
         if is_plugin(pod):
             self._wake.set()
 
     def _pod_deleted(self, pod: Object) -> None:
+        self._by_node.get(pod["spec"].get("nodeName", ""), {}).pop(key_of(pod), None)
         self.kubelet.drop(pod)
         self._wake.set()
 
     def _pods_on(self, node: str) -> list[Object]:
-        return [pod for pod in self._pods.objects.values() if pod["spec"].get("nodeName") == node]
+        keys = self._by_node.get(node, ())
+        return [self._pods.objects[key] for key in keys if key in self._pods.objects]
 
     async def _reconcile(self) -> None:
         """Whenever something changed: make nodes and slices what groups and pods say they should be."""
@@ -107,8 +113,9 @@ class Simulator:
             self._wake.clear()
             groups = self._read_groups()
             self._size_groups(groups)
+            apps = running_apps(self._pods.objects.values())
             for node in list(self._nodes.objects.values()):
-                self._tend(node)
+                self._tend(node, apps)
 
     def _read_groups(self) -> list[NodeGroup]:
         groups = []
@@ -188,14 +195,14 @@ class Simulator:
             self._leaving.discard(name)
         log.info("node %s left", name)
 
-    def _tend(self, node: Object) -> None:
+    def _tend(self, node: Object, apps: frozenset[str]) -> None:
         """See to a node's own port, labels and driver."""
         name = node["metadata"]["name"]
         if name in self._leaving or is_deleted(node):
             return
         if node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"] != self.port:
             self._once(("port", name), partial(self._announce_port, name))
-        labels = node_labels(node, self._pods.objects.values())
+        labels = node_labels(node, apps)
         missing = {key: value for key, value in labels.items() if node["metadata"]["labels"].get(key) != value}
         if missing:
             self._once(("labels", name), lambda: self.kube.patch(NODE, name, {"metadata": {"labels": missing}}))
