@@ -3,8 +3,13 @@ resource "terraform_data" "node_group" {
   for_each = var.node_groups
 
   input = {
-    python      = var.python
-    environment = merge(local.environment, { DRAKIT_SANDBOX_NODE_GROUP = jsonencode(merge(each.value, { name = each.key })) })
+    python = var.python
+    environment = merge(local.environment, {
+      DRAKIT_SANDBOX_NODE_GROUP = jsonencode(merge(
+        { name = each.key },
+        { for field, value in each.value : field => value if field != "desired" },
+      ))
+    })
   }
 
   triggers_replace = [{ for field, value in each.value : field => value if field != "desired" }]
@@ -13,7 +18,7 @@ resource "terraform_data" "node_group" {
   provisioner "local-exec" {
     interpreter = [self.output.python, "-m", "drakit.sandbox"]
     command     = "node-group"
-    environment = self.output.environment
+    environment = merge(self.output.environment, { DRAKIT_SANDBOX_DESIRED = each.value.desired })
   }
 
   provisioner "local-exec" {

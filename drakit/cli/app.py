@@ -1,6 +1,7 @@
 """The root of the command line. Commands are imported when they are called, or when their help is asked for."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -49,7 +50,7 @@ app = typer.Typer(
     cls=LazyGroup,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    no_args_is_help=True,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -62,6 +63,7 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -72,6 +74,14 @@ def root(
 
     Example: drakit up && drakit scale g6=1 && drakit demo basic
     """
+    help_without_command(context)
+
+
+def help_without_command(context: typer.Context) -> None:
+    """Print the help of a group that was called without a command, which is a usage error."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(int(ExitCode.USAGE))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -83,20 +93,26 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command line and return the exit status. Every outcome prints, usage errors and interrupts included."""
     command: Any = typer.main.get_command(app)
     try:
-        status = command.main(list(arguments), prog_name="drakit", standalone_mode=False)
-        return int(status or ExitCode.OK)
+        return _invoke(command, arguments)
+    except BrokenPipeError:
+        # Whoever read our output has gone: nobody is left to tell, and nothing is to be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+
+
+def _invoke(command: Any, arguments: Sequence[str]) -> int:
+    try:
+        return int(command.main(list(arguments), prog_name="drakit", standalone_mode=False) or ExitCode.OK)
     except typer.TyperException as error:
         failure: DrakitError = UsageError(error.format_message().strip(), hint=_help_hint(error))
     except (typer.Abort, KeyboardInterrupt):
         failure = Interrupted("Interrupted.")
-    except BrokenPipeError:
-        # Whoever read our output has gone: nobody is left to tell.
-        sys.stdout = None
-        return ExitCode.OK
     from drakit.render.outcome import print_outcome
 
     name = next((argument for argument in arguments if argument in COMMANDS), "drakit")
-    return print_outcome(name, None, failure, as_json=_wants_json(arguments))
+    status = print_outcome(name, None, failure, as_json=_wants_json(arguments))
+    sys.stdout.flush()
+    return status
 
 
 def _help_hint(error: typer.TyperException) -> str:

@@ -2,17 +2,19 @@
 
 import typer
 
+from drakit.cli.app import help_without_command
 from drakit.cli.execute import FileOption, Output, OutputOption, attempt, execute, finish
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+app = typer.Typer(rich_markup_mode=None, add_completion=False, invoke_without_command=True)
 
 
 @app.callback()
-def config() -> None:
+def config(context: typer.Context) -> None:
     """Show, check or describe the stack file.
 
     Example: drakit config show
     """
+    help_without_command(context)
 
 
 @app.command()

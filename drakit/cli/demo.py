@@ -11,7 +11,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command()
 def demo(
-    strategy: Annotated[str, typer.Argument(help="Which demo: basic.")],
+    strategy: Annotated[str, typer.Argument(metavar="STRATEGY", help="Which demo: basic.")],
     manifests: Annotated[bool, typer.Option("--manifests", help="Print the manifests instead, for kubectl.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the demo's objects in the cluster.")] = False,
     file: FileOption = None,

@@ -23,11 +23,17 @@ class Output(StrEnum):
 
 
 FileOption = Annotated[
-    Path | None, typer.Option("-f", "--file", help="The stack file.  [default: drakit.yaml, or the built-in sandbox]")
+    Path | None,
+    typer.Option(
+        "-f", "--file", metavar="FILE", help="The stack file.  [default: drakit.yaml, or the built-in sandbox]"
+    ),
 ]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text, or one JSON document.")]
 TimeoutOption = Annotated[
-    float | None, typer.Option("--timeout", min=1, help="Seconds for each wait.  [default: 120]", show_default=False)
+    float | None,
+    typer.Option(
+        "--timeout", min=1, metavar="SECONDS", help="Seconds for each wait.  [default: 120]", show_default=False
+    ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Show names and identifiers in full.")]

@@ -12,8 +12,10 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command()
 def init(
-    target: Annotated[str, typer.Option("--target", help="sandbox or eks.")] = "sandbox",
-    file: Annotated[Path, typer.Option("-f", "--file", help="Where to write it.")] = Path("drakit.yaml"),
+    target: Annotated[str, typer.Option("--target", metavar="TARGET", help="sandbox or eks.")] = "sandbox",
+    file: Annotated[Path, typer.Option("-f", "--file", metavar="FILE", help="Where to write it.")] = Path(
+        "drakit.yaml"
+    ),
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Write a stack file to start from. A file that is there is never overwritten.

@@ -4,17 +4,19 @@ from typing import Annotated
 
 import typer
 
+from drakit.cli.app import help_without_command
 from drakit.cli.execute import Output, OutputOption, attempt, finish
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+app = typer.Typer(rich_markup_mode=None, add_completion=False, invoke_without_command=True)
 
 
 @app.callback()
-def tools() -> None:
+def tools(context: typer.Context) -> None:
     """List or build the tools that drakit drives: Terraform, Helm and the sandbox's control plane.
 
     Example: drakit tools list
     """
+    help_without_command(context)
 
 
 @app.command("list")
@@ -30,7 +32,9 @@ def list_(output: OutputOption = Output.TEXT) -> None:
 
 @app.command()
 def install(
-    names: Annotated[list[str] | None, typer.Argument(help="Which ones.  [default: those of the sandbox]")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[TOOL]...", help="Which ones.  [default: those of the sandbox]")
+    ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Build the tools that are missing, into the user's cache folder.

@@ -61,6 +61,7 @@ async def demo(session: Session, name: str, *, keep: bool = False) -> DemoResult
         ClusterError: the stack is not up, or has no DRA driver.
     """
     strategy = strategy_named(name)
+    session.require_up()
     with session.mutate("demo") as journal:
         async with session.connect() as kube:
             run = _Run(session, kube, await _resource_api(kube), strategy, keep=keep)
@@ -127,9 +128,9 @@ class _Run:
         """Apply the demo's objects, after those that an interrupted run left."""
         report("removing what an earlier run left")
         await self.objects.remove(namespace=False)
-        self.created = time.monotonic()
         report(f"applying {len(self.objects.manifests)} objects in {self.strategy.namespace}")
         await self.objects.apply()
+        self.created = time.monotonic()
         return True
 
     async def wait(self, report: Report) -> bool:

@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from pathlib import Path
 
 from drakit.commands import provision
 from drakit.commands.session import Session
@@ -31,7 +30,7 @@ async def down(session: Session) -> DownResult:
             return False
         terraform = provision.terraform_of(session, {TERRAFORM.name: terraform_tool})
         try:
-            removed.update(Path(a).stem.split(".")[-1].partition("[")[0] for a in await terraform.resources())
+            removed.update(_kind(address) for address in await terraform.resources())
             await provision.destroy(terraform, provision.var_file(session), report)
         except DrakitError as error:
             # A damaged state, or a Python that has moved: the sweep below needs neither. It decides.
@@ -69,3 +68,9 @@ async def down(session: Session) -> DownResult:
         warnings=tuple(warnings),
         failure=failure,
     )
+
+
+def _kind(address: str) -> str:
+    """What a resource is: its type, or its name where the type is the built-in one that says nothing."""
+    kind, name = address.partition("[")[0].split(".")[-2:]
+    return name if kind == "terraform_data" else kind

@@ -57,10 +57,15 @@ async def wait_for_nodes(
             if there.count((name, True)) != size.desired or there.count((name, False))
         ]
 
-    report("waiting for the nodes")
-    nodes = await wait_for(
-        kube, NODE, lambda nodes: not missing(nodes), what="the nodes of every group", timeout=timeout
-    )
+    def complete(nodes: Mapping[Key, Object]) -> bool:
+        late = missing(nodes)
+        if late and late != told:
+            told[:] = late
+            report(f"waiting for nodes: {', '.join(late)}")
+        return not late
+
+    told: list[str] = []
+    nodes = await wait_for(kube, NODE, complete, what="the nodes of every group", timeout=timeout)
     with_gpus = {name for (_, name), node in nodes.items() if node["metadata"]["labels"].get(GPU_LABEL) == "true"}
     if devices:
         report("waiting for the ResourceSlices")

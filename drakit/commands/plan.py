@@ -21,6 +21,7 @@ async def plan(session: Session) -> PlanResult:
         ToolFailed: Terraform could not plan.
     """
     started = time.monotonic()
+    session.target.check(session.stack, session.workspace)
     planned: list[Plan] = []
     release_plans: dict[str, str] = {}
 
@@ -67,7 +68,8 @@ async def _find(session: Session, tools: dict[str, FoundTool], report: Report) -
 async def _plan_releases(session: Session, tools: dict[str, FoundTool]) -> dict[str, str]:
     wanted = releases(session.stack, session.workspace.root)
     if not session.target.health(session.workspace).running:
-        return {release.name: "install" for release in wanted}
+        known = session.workspace.kubeconfig.exists()
+        return {release.name: "unknown" if known else "install" for release in wanted}
     try:
         async with session.connect() as kube:
             server, api = await kube.server_version(), await kube.resource_api()

@@ -1,5 +1,6 @@
 """Terraform's part of a stack: the blueprint copied, its variables rendered, Terraform driven."""
 
+import asyncio
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -72,7 +73,11 @@ async def apply(session: Session, terraform: Terraform, report: Report) -> bool:
     await terraform.init(report)
     known = set(await terraform.resources()) if (gone := session.target.drifted(session.workspace)) else set()
     replace = [address for address in gone if address in known]
-    summary = await terraform.apply(var_file(session), replace, _progress(report))
+    try:
+        summary = await terraform.apply(var_file(session), replace, _progress(report))
+    except BaseException:
+        await asyncio.shield(session.target.abandon(session.workspace))
+        raise
     return bool(summary.added or summary.changed or summary.destroyed)
 
 

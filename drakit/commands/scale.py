@@ -27,6 +27,7 @@ async def scale(session: Session, arguments: Sequence[str]) -> ScaleResult:
     """
     started = time.monotonic()
     wanted = parse_scale(arguments, session.stack.node_groups)
+    session.require_up()
     with session.mutate("scale") as journal:
         async with session.connect() as kube:
             api = await kube.resource_api()

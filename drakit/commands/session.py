@@ -13,7 +13,7 @@ from drakit.errors import ClusterError
 from drakit.kube.client import Kube
 from drakit.stack.load import load_stack
 from drakit.stack.model import Stack
-from drakit.targets.base import Target
+from drakit.targets.base import Health, Target
 from drakit.targets.choose import target_of
 
 DEFAULT_TIMEOUT = 120.0
@@ -27,9 +27,25 @@ class Session:
     stack: Stack
     file: Path | None
     workspace: Workspace
-    target: Target
     emit: Emit
     timeout: float = DEFAULT_TIMEOUT
+
+    @property
+    def target(self) -> Target:
+        """The stack's target.
+
+        Raises:
+            UsageError: this version of drakit does not have it.
+        """
+        return target_of(self.stack)
+
+    def require_up(self) -> None:
+        """Raises:
+        ClusterError: the stack is not up, or its control plane has stopped.
+        """
+        health = self.target.health(self.workspace)
+        if not health.running:
+            raise not_running(health) if self.workspace.kubeconfig.exists() else not_up(self.stack)
 
     @contextmanager
     def mutate(self, command: str) -> Iterator[Journal]:
@@ -58,14 +74,18 @@ def open_session(file: Path | None, emit: Emit, timeout: float | None = None) ->
     """The session for a stack file, or for the one (or none) in the current folder.
 
     Raises:
-        UsageError: the file is missing or invalid, or names a target that is not available.
+        UsageError: the file is missing or invalid.
     """
     loaded = load_stack(file, Path.cwd())
     workspace = Workspace(loaded.root, loaded.stack.name)
-    target = target_of(loaded.stack)
-    return Session(loaded.stack, loaded.file, workspace, target, emit, timeout or DEFAULT_TIMEOUT)
+    return Session(loaded.stack, loaded.file, workspace, emit, timeout or DEFAULT_TIMEOUT)
 
 
 def not_up(stack: Stack) -> ClusterError:
     """The error for a command that needs a cluster when there is none."""
     return ClusterError(f"The stack {stack.name} is not up.", hint="`drakit up` starts it.", code="not-up")
+
+
+def not_running(health: Health) -> ClusterError:
+    """The error for a cluster whose control plane has stopped, or a part of it."""
+    return ClusterError(health.summary, hint="`drakit up` heals it.", code="not-running")

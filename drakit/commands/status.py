@@ -1,10 +1,10 @@
 """`drakit status`: nodes, devices and who has them, and what is wrong."""
 
 from drakit.commands.nodes import INSTANCE_TYPE_LABEL, group_of, is_ready
-from drakit.commands.session import Session, not_up
+from drakit.commands.session import Session, not_running, not_up
 from drakit.dra.devices import Device, devices_of
 from drakit.engine.journal import read_journal
-from drakit.errors import ClusterError
+from drakit.engine.lock import lock_holder
 from drakit.kube.kinds import NODE
 from drakit.results import DeviceSummary, KubernetesVersion, NodeStatus, StatusResult
 
@@ -24,10 +24,9 @@ async def status(session: Session) -> StatusResult:
         raise not_up(session.stack)
     problems = [*health.problems, *_unfinished(session)]
     if not health.running:
-        failure = ClusterError(" ".join(health.problems), hint="`drakit up` heals it.", code="not-running")
         return StatusResult(
             stack=session.stack.name, target=target.name, kubernetes=None, nodes=(), devices=(), summary=NOTHING,
-            hourly_cost=0.0, problems=tuple(problems), failure=failure,
+            hourly_cost=0.0, problems=tuple(problems), failure=not_running(health),
         )  # fmt: skip
     async with session.connect() as kube:
         api = await kube.resource_api()
@@ -70,6 +69,8 @@ def summarise(devices: tuple[Device, ...]) -> DeviceSummary:
 
 
 def _unfinished(session: Session) -> list[str]:
+    if holder := lock_holder(session.workspace.lock):
+        return [f"`drakit {holder.get('command')}` is under way (process {holder.get('pid')})."]
     journal = read_journal(session.workspace.journal)
     if journal is None or journal["ended"]:
         return []

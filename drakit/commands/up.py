@@ -15,6 +15,7 @@ from drakit.kube.client import Kube
 from drakit.kube.kinds import ResourceApi
 from drakit.kube.watch import wait_for
 from drakit.results import GroupStatus, KubernetesVersion, ReleaseStatus, StepResult, UpResult
+from drakit.targets.base import GroupSize
 from drakit.targets.releases import DEVICE_CLASSES, DRA_DRIVER, releases
 from drakit.tools import HELM, FoundTool
 
@@ -33,6 +34,7 @@ class _Up:
         self.api: ResourceApi | None = None
         self.device_classes: tuple[str, ...] = ()
         self.groups: Mapping[str, GroupStatus] = {}
+        self.warnings: tuple[str, ...] = ()
 
     def steps(self) -> list[Step]:
         """What has to be done, and in which order."""
@@ -43,7 +45,8 @@ class _Up:
             Step("kubernetes", self._connect, after=("terraform",)),
             Step("releases", self._list_releases, after=("kubernetes",)),
             *(Step(release.name, partial(self._install, release), after=("releases",)) for release in self.releases),
-            Step("device-classes", self._device_classes, after=("releases",)),
+            # Not while its release is being installed: it brings them one by one.
+            Step("device-classes", self._device_classes, after=tuple(release.name for release in self.releases)),
             Step("nodes", self._nodes, after=("device-classes",)),
         ]
 
@@ -114,7 +117,9 @@ class _Up:
     async def _nodes(self, report: Report) -> bool:
         assert self.kube is not None
         assert self.api is not None
+        await self.session.target.settled(self.session.workspace, self.session.timeout)
         sizes = await self.session.target.group_sizes(self.kube)
+        self.warnings = _sizes_that_differ(self.session, sizes)
         with_devices = bool(self.device_classes)
         nodes = await wait_for_nodes(self.kube, self.api, sizes, report, self.session.timeout, devices=with_devices)
         self.groups = group_statuses(sizes, nodes)
@@ -128,6 +133,7 @@ async def up(session: Session) -> UpResult:
         DrakitError: a step failed; run again to go on from there.
     """
     started = time.monotonic()
+    session.target.check(session.stack, session.workspace)
     run = _Up(session)
     with session.mutate("up") as journal:
         try:
@@ -149,4 +155,17 @@ async def up(session: Session) -> UpResult:
         node_groups=run.groups,
         seconds=round(time.monotonic() - started, 3),
         steps=tuple(StepResult(o.name, o.seconds, o.changed) for o in outcomes),
+        warnings=run.warnings,
+    )
+
+
+def _sizes_that_differ(session: Session, sizes: Mapping[str, GroupSize]) -> tuple[str, ...]:
+    """A word on each group whose size is not the stack file's: `up` leaves it, for `scale` owns it."""
+    if session.file is None:
+        return ()
+    return tuple(
+        f"nodeGroups.{name}: the file says {group.desired}, the group has {sizes[name].desired}; "
+        f"`drakit scale {name}={group.desired}` changes it."
+        for name, group in session.stack.node_groups.items()
+        if name in sizes and sizes[name].desired != group.desired
     )

@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from drakit.engine.files import PRIVATE_FILE, file_errors
 from drakit.errors import Locked
@@ -44,6 +45,21 @@ def stack_lock(path: Path, command: str) -> Iterator[None]:
         os.close(fd)
 
 
+def lock_holder(path: Path) -> dict[str, Any] | None:
+    """Who holds the lock now (`pid`, `host`, `started`, `command`; empty while that is not written), or None."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(os.pread(fd, 4096, 0))
+    finally:
+        os.close(fd)
+    return None
+
+
 def _acquire(path: Path) -> int:
     while True:
         with file_errors(path):
@@ -61,13 +77,20 @@ def _acquire(path: Path) -> int:
 
 
 def _locked(path: Path, text: bytes) -> Locked:
-    try:
-        holder = json.loads(text)
+    holder = _holder(text)
+    who = "its name is not written yet"
+    if holder:
         who = f"process {holder['pid']} on {holder['host']}, `drakit {holder['command']}`, since {holder['started']}"
-    except (ValueError, KeyError, TypeError):
-        holder, who = {}, "its name is not written yet"
     return Locked(
         f"Another run works on this stack: {who}.",
         hint="Wait until it has ended, or stop it with Ctrl-C where it runs, then run the same command again.",
         details={"lock": str(path), "holder": holder},
     )
+
+
+def _holder(text: bytes) -> dict[str, Any]:
+    try:
+        holder = json.loads(text)
+        return {key: holder[key] for key in ("pid", "host", "started", "command")}
+    except (ValueError, KeyError, TypeError):
+        return {}

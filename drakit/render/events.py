@@ -13,7 +13,7 @@ from drakit.render.clean import clean
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-MARKS = {EventKind.DONE: "done", EventKind.UNCHANGED: "unchanged", EventKind.FAILED: "failed"}
+MARKS = {EventKind.DONE: "done", EventKind.UNCHANGED: "ok", EventKind.FAILED: "failed"}
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def _live() -> Iterator[Emit]:
         event = steps[name]
         if event.kind in styles:
             mark, style = styles[event.kind]
-            note = {EventKind.UNCHANGED: "unchanged"}.get(event.kind, event.message.partition("\n")[0])
+            note = {EventKind.UNCHANGED: ""}.get(event.kind, event.message.partition("\n")[0])
             return [
                 Text(mark, style),
                 Text(name),

@@ -35,7 +35,7 @@ def print_result(result: Result, console: "Console", *, verbose: bool = False) -
         console.file.write(result.text if result.text.endswith("\n") else result.text + "\n")
         return
     for warning in result.warnings:
-        console.print(clean(f"warning: {warning}"), style="yellow", markup=False, highlight=False)
+        console.print(clean(f"warning: {warning}"), style="yellow", markup=False, highlight=False, soft_wrap=True)
     _show(result, _Page(console, verbose))
 
 
@@ -171,14 +171,15 @@ def _demo(demo: Demo, page: _Page) -> None:
         page.line(f"         {_shorten(check.evidence, page)}", style="dim")
     timings = demo.timings
     for name, value in (("allocated", timings.allocated), ("running", timings.running)):
-        page.line(f"  {name} {f'{value:.2f} s after the claim was made' if value is not None else 'never'}")
+        page.line(f"  {name} {f'{value:.2f} s after it was applied' if value is not None else 'never'}")
     if demo.kept:
-        page.line(f"  kept in namespace {demo.pods[0].namespace if demo.pods else '?'}")
+        namespace = demo.pods[0].namespace if demo.pods else "?"
+        page.line(f"  kept in namespace {namespace}; without --keep the next run removes it")
 
 
 @_register(DownResult)
 def _(result: DownResult, page: _Page) -> None:
-    removed = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in result.removed.items())
+    removed = ", ".join(_count(count, kind.replace("_", " ")) for kind, count in result.removed.items())
     left = len(result.leftovers) or "nothing"
     page.line(f"Removed: {removed or 'nothing was there'}. Left over: {left}. {result.seconds:.1f} s")
     for item in result.leftovers:

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from drakit.errors import DrakitError
@@ -59,13 +60,16 @@ async def _node_group(verb: str) -> None:
         if verb == "delete-node-group":
             await delete_group(kube, definition["name"])
         else:
-            await apply_group(kube, NodeGroup(**{**definition, "taints": tuple(definition["taints"])}))
+            desired = int(_parameter("SANDBOX_DESIRED"))
+            await apply_group(
+                kube, NodeGroup(**{**definition, "desired": desired, "taints": tuple(definition["taints"])})
+            )
 
 
 async def _nodes(layout: Layout) -> None:
     from drakit.kube.client import Kube
     from drakit.kube.kinds import ResourceApi
-    from drakit.sandbox.simulator import Simulator
+    from drakit.sandbox.simulator import SandboxGone, Simulator
 
     task = asyncio.current_task()
     assert task is not None
@@ -73,7 +77,8 @@ async def _nodes(layout: Layout) -> None:
     async with Kube(layout.kubeconfig("nodes"), field_manager="drakit-nodes") as kube:
         api = await kube.resource_api()
         version = await kube.server_version()
-        await Simulator(layout, kube, api or ResourceApi("v1"), version).run()
+        with suppress(SandboxGone):
+            await Simulator(layout, kube, api or ResourceApi("v1"), version).run()
 
 
 def _parameter(name: str) -> str:

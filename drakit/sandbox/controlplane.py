@@ -74,8 +74,9 @@ class ControlPlane:
         await stop(self.layout)
         for folder in (self.layout.folder, self.layout.logs, self.layout.etcd_data):
             private_folder(folder)
-        for component in COMPONENTS:
-            self.layout.log(component).unlink(missing_ok=True)
+        for stale in (*map(self.layout.log, COMPONENTS), self.layout.nodes_ready):
+            stale.unlink(missing_ok=True)
+        write_atomically(self.layout.version, self.version + "\n")
         try:
             await self._start_components(nodes_argv)
         except BaseException:

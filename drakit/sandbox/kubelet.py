@@ -100,15 +100,18 @@ class Kubelet:
         if is_deleted(run.pod):
             await self._terminate(run)
             return
-        await self._write(run, phase="Pending", waiting="ContainerCreating")
+        # A pod that ran before the simulator was started has run on, as a real one does.
+        resumed = run.pod.get("status", {}).get("phase") == "Running"
+        if not resumed:
+            await self._write(run, phase="Pending", waiting="ContainerCreating")
         devices = await self._prepare(run)
         for container in run.pod["spec"].get("initContainers", ()):
-            if not await self._initialise(run, container, devices):
+            if not await self._initialise(run, container, devices, resumed=resumed):
                 return
         for container in run.pod["spec"]["containers"]:
             self._begin(run, container, devices)
         await self._write(run, phase="Running")
-        for container in run.pod["spec"]["containers"]:
+        for container in () if resumed else run.pod["spec"]["containers"]:
             image = f'Container image "{container.get("image", "")}" is simulated: nothing was pulled'
             self._event(run, "Normal", "Pulled", image)
             self._event(run, "Normal", "Started", f"Started container {container['name']}")
@@ -119,10 +122,16 @@ class Kubelet:
         await self._write(run, phase="Failed" if failed else "Succeeded")
         self._unprepare(run)
 
-    async def _initialise(self, run: PodRun, container: Object, devices: Mapping[str, Sequence[VisibleGpu]]) -> bool:
+    async def _initialise(
+        self, run: PodRun, container: Object, devices: Mapping[str, Sequence[VisibleGpu]], *, resumed: bool
+    ) -> bool:
         """Run an init container to its end. Returns False when the pod has failed with it."""
         name = container["name"]
         self._begin(run, container, devices)
+        if resumed:
+            if container.get("restartPolicy") != "Always":
+                self._end(run.containers[name], 0)
+            return True
         if container.get("restartPolicy") == "Always":  # a sidecar: started, and left running
             return True
         while True:
@@ -173,13 +182,12 @@ class Kubelet:
         name = container["name"]
         known = known_status(run.pod, name)
         started = known.get("state", {}).get("running", {}).get("startedAt")
-        # After a restart of the simulator the containers have run on, as real ones do.
         when = datetime.datetime.fromisoformat(started) if started else now_utc()
         serves = (
             run.pod["spec"].get("restartPolicy", "Always") == "Always" and container in run.pod["spec"]["containers"]
         )
         timeline = play(container, devices.get(name, ()), serves=serves or container.get("restartPolicy") == "Always")
-        run.containers[name] = ContainerRun(timeline, when, known.get("restartCount", 0))
+        run.containers[name] = ContainerRun(timeline, when, known.get("restartCount", 0), last=known.get("lastState"))
 
     @staticmethod
     def _end(current: ContainerRun, exit_code: int) -> None:

@@ -37,7 +37,7 @@ class KubeletServer:
             Starlette(routes=routes),
             host="127.0.0.1",
             port=0,
-            log_level="warning",
+            log_level="error",
             lifespan="off",
             ssl_certfile=layout.pki / "kubelet.crt",
             ssl_keyfile=layout.pki / "kubelet.key",

@@ -35,6 +35,16 @@ class Layout:
         """The ports of the last start, taken again when they are free so that kubeconfigs stay valid."""
         return self.folder / "ports.json"
 
+    @property
+    def version(self) -> Path:
+        """The minor version of Kubernetes that the data in `etcd_data` is of."""
+        return self.folder / "kubernetes-version"
+
+    @property
+    def nodes_ready(self) -> Path:
+        """There once the node simulator has seen everything and its nodes name its port."""
+        return self.folder / "nodes-ready"
+
     def kubeconfig(self, component: str) -> Path:
         """The kubeconfig of one component."""
         return self.folder / f"{component}.kubeconfig"

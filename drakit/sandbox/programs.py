@@ -15,7 +15,24 @@ FOREVER = float("inf")
 UNKNOWN_PROGRAM_SECONDS = 1.0
 SHELLS = ("sh", "bash", "ash", "dash")
 _SEPARATORS = {";", "&&", "||", "&", "|"}
-_SILENT = {"trap", "set", "export", "cd", "exec", "true", ":", "then", "do", "{", "}"}
+_SILENT = {
+    "trap",
+    "set",
+    "export",
+    "cd",
+    "exec",
+    "true",
+    ":",
+    "then",
+    "do",
+    "done",
+    "if",
+    "fi",
+    "else",
+    "for",
+    "{",
+    "}",
+}
 
 
 @dataclass(frozen=True)

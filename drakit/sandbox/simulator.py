@@ -33,6 +33,10 @@ DRAIN_SECONDS = 30.0
 log = logging.getLogger("drakit.sandbox")
 
 
+class SandboxGone(Exception):
+    """The sandbox's folder has been removed; the other components have been stopped."""
+
+
 @dataclass
 class Simulator:
     """The nodes of one sandbox."""
@@ -55,6 +59,7 @@ class Simulator:
         self._by_node: dict[str, dict[Key, None]] = {}
         self._work: dict[Key, asyncio.Task[None]] = {}
         self._leaving: set[str] = set()
+        self._listed: set[str] = set()
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
@@ -66,6 +71,8 @@ class Simulator:
                 group.create_task(self._follow_all())
                 group.create_task(self._reconcile())
                 group.create_task(self._renew())
+        except* SandboxGone as gone:
+            raise gone.exceptions[0] from None
         finally:
             await server.close()
             await self.kubelet.close()
@@ -75,10 +82,16 @@ class Simulator:
             self._wake.set()
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._groups.follow(wake, wake, listed=wake))
-            group.create_task(self._nodes.follow(self._node_changed, wake, listed=wake))
-            group.create_task(self._slices.follow(wake, wake, listed=wake))
-            group.create_task(self._pods.follow(self._pod_changed, self._pod_deleted))
+            group.create_task(self._groups.follow(wake, wake, listed=partial(self._complete, "groups")))
+            group.create_task(self._nodes.follow(self._node_changed, wake, listed=partial(self._complete, "nodes")))
+            group.create_task(self._slices.follow(wake, wake, listed=partial(self._complete, "slices")))
+            group.create_task(
+                self._pods.follow(self._pod_changed, self._pod_deleted, listed=partial(self._complete, "pods"))
+            )
+
+    def _complete(self, what: str) -> None:
+        self._listed.add(what)
+        self._wake.set()
 
     def _node_changed(self, node: Object) -> None:
         self._wake.set()
@@ -116,6 +129,11 @@ class Simulator:
             apps = running_apps(self._pods.objects.values())
             for node in list(self._nodes.objects.values()):
                 self._tend(node, apps)
+            if self._listed >= {"groups", "nodes", "slices", "pods"} and not any(
+                kind == "port" for kind, _ in self._work
+            ):
+                self.layout.nodes_ready.touch()
+                self._listed.clear()
 
     def _read_groups(self) -> list[NodeGroup]:
         groups = []
@@ -249,7 +267,7 @@ class Simulator:
             if not self.layout.folder.exists():
                 log.warning("the sandbox's folder is gone; stopping")
                 await processes.stop(self.layout.folder)
-                raise SystemExit(0)
+                raise SandboxGone
             for node in list(self._nodes.objects.values()):
                 self._once(("lease", node["metadata"]["name"]), partial(self._renew_lease, node))
             await asyncio.sleep(RENEW_SECONDS)

@@ -53,7 +53,7 @@ gpu:
 _EKS = """\
 # A drakit stack. Every field is optional; `drakit config show` prints the defaults too.
 apiVersion: drakit/v1
-target: eks                      # Amazon EKS; `drakit up --rehearse` tries it without AWS
+target: eks                      # Amazon EKS
 name: jark
 kubernetesVersion: "1.33"        # "1.33" to "1.36"
 

@@ -20,9 +20,10 @@ class GroupSize:
 
 @dataclass(frozen=True)
 class Health:
-    """Whether the target's control plane runs; `problems` says what does not, one line each."""
+    """Whether the target's control plane runs; when not, in one sentence and, line by line, what does not."""
 
     running: bool
+    summary: str = ""
     problems: tuple[str, ...] = ()
 
 
@@ -41,12 +42,32 @@ class Target(Protocol):
         """What the blueprint's template reads beside `stack`."""
         ...
 
+    def check(self, stack: Stack, workspace: Workspace) -> None:
+        """Refuse, before anything is changed, what this target cannot do with the stack as it is.
+
+        Raises:
+            PreflightError: saying what stands in the way.
+        """
+        ...
+
     def drifted(self, workspace: Workspace) -> Sequence[str]:
         """Addresses of resources whose real thing has gone in a way that Terraform cannot see."""
         ...
 
     def health(self, workspace: Workspace) -> Health:
         """Whether the control plane runs; asks the place, never remembers."""
+        ...
+
+    async def abandon(self, workspace: Workspace) -> None:
+        """Stop what a failed or interrupted apply left half started."""
+        ...
+
+    async def settled(self, workspace: Workspace, timeout: float) -> None:
+        """Wait until what the nodes report is news, not what they reported before a restart.
+
+        Raises:
+            TimedOut: after `timeout` seconds.
+        """
         ...
 
     async def group_sizes(self, kube: Kube) -> Mapping[str, GroupSize]:

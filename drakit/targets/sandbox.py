@@ -1,11 +1,13 @@
 """The sandbox: a control plane on this machine, nodes simulated, nothing paid for."""
 
+import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drakit.dra.catalogue import instance_type
 from drakit.engine.workspace import Workspace
+from drakit.errors import PreflightError, TimedOut
 from drakit.kube.client import Kube
 from drakit.sandbox import components, nodegroups, processes
 from drakit.sandbox.layout import Layout
@@ -36,6 +38,16 @@ class SandboxTarget:
             "python": sys.executable,
         }
 
+    def check(self, stack: Stack, workspace: Workspace) -> None:
+        layout = Layout(workspace.sandbox)
+        made = layout.version.read_text().strip() if layout.version.exists() else stack.kubernetes_version
+        if made != stack.kubernetes_version:
+            raise PreflightError(
+                f"The sandbox {stack.name} runs Kubernetes {made} and cannot become {stack.kubernetes_version}.",
+                hint="`drakit down`, then `drakit up`, makes it anew; what is in the cluster is lost.",
+                code="kubernetes-version-fixed",
+            )
+
     def drifted(self, workspace: Workspace) -> Sequence[str]:
         return [] if self.health(workspace).running else [CONTROL_PLANE]
 
@@ -43,11 +55,28 @@ class SandboxTarget:
         running = processes.running(workspace.sandbox)
         missing = [name for name in components.COMPONENTS if name not in running]
         if len(missing) == len(components.COMPONENTS):
-            return Health(False, ("The sandbox does not run.",))
+            return Health(False, "The sandbox does not run.")
         problems = [f"{name} has ended; its log: {Layout(workspace.sandbox).log(name)}" for name in missing]
         if not workspace.kubeconfig.exists():
             problems.append(f"The kubeconfig {workspace.kubeconfig} is gone.")
-        return Health(not problems, tuple(problems))
+        summary = f"{len(missing)} of the sandbox's {len(components.COMPONENTS)} processes have ended."
+        return Health(not problems, summary if missing else "The sandbox's kubeconfig is gone.", tuple(problems))
+
+    async def abandon(self, workspace: Workspace) -> None:
+        if not self.health(workspace).running:
+            await components.stop(Layout(workspace.sandbox))
+
+    async def settled(self, workspace: Workspace, timeout: float) -> None:
+        ready = Layout(workspace.sandbox).nodes_ready
+        try:
+            async with asyncio.timeout(timeout):
+                while not ready.exists():
+                    await asyncio.sleep(0.03)
+        except TimeoutError as error:
+            raise TimedOut(
+                f"Waited {timeout:.0f} s for the node simulator to start; it did not.",
+                hint=f"Its log: {Layout(workspace.sandbox).log(components.NODES)}",
+            ) from error
 
     async def group_sizes(self, kube: Kube) -> Mapping[str, GroupSize]:
         groups = await nodegroups.read_groups(kube)

@@ -1,5 +1,6 @@
 """A folder in which drakit is called as a user calls it: as a process, over and over, whatever happens in between."""
 
+import contextlib
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ import pytest
 
 from drakit.sandbox import processes
 from drakit.sandbox.processes import Component
-from tests.conftest import Outcome, stop_sandboxes
+from tests.conftest import Outcome
 
 DEADLINE = 180.0
 """Seconds after which a test gives up; none is decided by how long something takes."""
@@ -106,19 +107,28 @@ class Place:
         """What runs of a stack's sandbox, by name."""
         return processes.running(self.sandbox(name))
 
-    def strays(self) -> list[str]:
-        """Every process that has to do with this folder: by its marks, its working folder or its arguments."""
+    def strays(self) -> list[psutil.Process]:
+        """Every process that has to do with this folder: by its environment, its working folder or its arguments."""
         found = []
         for process in psutil.process_iter():
-            if process.pid in (os.getpid(), os.getppid()):
-                continue
             try:
                 words = [*process.cmdline(), process.cwd(), *process.environ().values()]
-                if process.status() != psutil.STATUS_ZOMBIE and any(str(self.folder) in word for word in words):
-                    found.append(f"{process.pid}: {' '.join(process.cmdline())}")
+                if process.status() == psutil.STATUS_ZOMBIE or process.pid == os.getpid():
+                    continue
             except psutil.Error:
                 continue
+            if any(str(self.folder) in word for word in words):
+                found.append(process)
         return found
+
+    def at_work(self) -> list[psutil.Process]:
+        """What drakit started for one run, and stops at its end: all strays but the sandboxes' components."""
+        components = [
+            component.pid
+            for stack in (self.folder / ".drakit").glob("*")
+            for component in processes.running(stack / "sandbox").values()
+        ]
+        return [process for process in self.strays() if process.pid not in components]
 
     def assert_gone(self) -> None:
         """After `down`: no process and no file."""
@@ -128,9 +138,10 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    """A folder of the test's own, with nothing in it. What a test leaves running is stopped; that is no test of `down`."""
-    yield Place(tmp_path)
-    stop_sandboxes(tmp_path)
+    """An empty folder of the test's own. What a test leaves running is killed; that is no test of `down`."""
+    place = Place(tmp_path)
+    yield place
+    kill(*place.strays())
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +153,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         place.ok("up")
         yield place
     finally:
-        stop_sandboxes(folder)
+        kill(*place.strays())
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:
@@ -153,9 +164,11 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.01)
 
 
-def kill(*components: Component) -> None:
+def kill(*victims: Component | psutil.Process) -> None:
     """SIGKILL, and wait until they are gone."""
-    there = [psutil.Process(component.pid) for component in components]
-    for process in there:
-        process.kill()
+    there = []
+    for victim in victims:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            there.append(psutil.Process(victim.pid))
+            there[-1].kill()
     assert psutil.wait_procs(there, timeout=DEADLINE)[1] == []

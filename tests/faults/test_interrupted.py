@@ -58,7 +58,7 @@ def test_an_interrupted_up_stops_cleanly_and_the_next_one_succeeds(
     outcome = run.outcome()
     assert outcome.status == 130
     assert outcome.error["code"] == "interrupted"
-    assert left_at_work(place) == []
+    assert place.at_work() == []
 
     up = place.ok("up")
     assert {group["ready"] == group["desired"] for group in up.result["nodeGroups"].values()} == {True}
@@ -69,11 +69,10 @@ def test_a_second_ctrl_c_leaves_nothing_behind_either(place: Place, moment: Mome
     run = place.start("up")
     run.until(moment)
     run.interrupt()
-    # The step says that it was interrupted once the first signal has got there.
     run.interrupt()
     outcome = run.outcome()
     assert outcome.status == 130
-    assert left_at_work(place) == []
+    assert place.at_work() == []
     place.ok("up")
 
 
@@ -86,8 +85,3 @@ def test_an_interrupted_down_goes_on_when_it_is_called_again(place: Place) -> No
     place.ok("down")
     place.assert_gone()
 
-
-def left_at_work(place: Place) -> list[str]:
-    """What drakit started for this run and should have stopped: all but the sandbox's own components."""
-    components = [str(component.pid) for component in place.components().values()]
-    return [stray for stray in place.strays() if stray.partition(":")[0] not in components]

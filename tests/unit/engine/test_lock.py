@@ -1,0 +1,188 @@
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from drakit.engine import lock
+from drakit.engine.lock import lock_holder, stack_lock
+from drakit.errors import Locked, PreflightError
+
+HOLD = """
+import sys
+from pathlib import Path
+from drakit.engine.lock import lock_holder, stack_lock
+with stack_lock(Path(sys.argv[1]), "up"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "lock"
+
+
+@pytest.fixture
+def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lock until its standard input ends."""
+    root = str(Path(lock.__file__).parents[2])
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_the_second_run_is_told_who_holds_the_stack(path: Path, holder: subprocess.Popen[str]) -> None:
+    started = json.loads(path.read_text())["started"]
+    with pytest.raises(Locked) as caught, stack_lock(path, "down"):
+        pytest.fail("two runs hold one lock")
+    error = caught.value
+    assert int(error.exit_code) == 7
+    for word in (str(holder.pid), socket.gethostname(), started, "drakit up"):
+        assert word in error.message
+    assert error.details["holder"] == {
+        "pid": holder.pid,
+        "host": socket.gethostname(),
+        "started": started,
+        "command": "up",
+    }
+    assert json.loads(path.read_text())["pid"] == holder.pid
+
+
+def test_a_lock_that_was_let_go_is_free(path: Path, holder: subprocess.Popen[str]) -> None:
+    holder.communicate()
+    assert path.read_text() == ""
+    with stack_lock(path, "down"):
+        assert json.loads(path.read_text()) | {"started": ""} == {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": "",
+            "command": "down",
+        }
+
+
+def test_the_lock_of_a_dead_run_is_taken_over(path: Path, holder: subprocess.Popen[str]) -> None:
+    holder.kill()
+    holder.wait()
+    assert json.loads(path.read_text())["pid"] == holder.pid
+    with stack_lock(path, "up"):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
+def test_a_longer_text_leaves_nothing_behind(path: Path) -> None:
+    path.write_text("x" * 1000)
+    with stack_lock(path, "up"):
+        assert json.loads(path.read_text())["command"] == "up"
+
+
+def test_an_error_lets_the_lock_go(path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), stack_lock(path, "up"):
+        raise KeyboardInterrupt
+    with stack_lock(path, "up"):
+        pass
+
+
+def test_the_lock_is_private(path: Path) -> None:
+    with stack_lock(path, "up"):
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b'{"pid": 12, "ho', b"[]", b"null", b'"up"', b'{"pid": 12}', b"\xff\xfe"],
+    ids=["empty", "cut short", "a list", "null", "a string", "incomplete", "not UTF-8"],
+)
+def test_a_holder_whose_name_cannot_be_read(path: Path, text: bytes) -> None:
+    path.write_bytes(text)
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(Locked, match="its name is not written yet") as caught, stack_lock(path, "up"):
+            pass
+    assert caught.value.details["holder"] == {}
+
+
+def test_a_lock_file_that_was_replaced_under_its_holder(path: Path, holder: subprocess.Popen[str]) -> None:
+    """As `down` does when it removes the stack's folder: the next run works on a new stack."""
+    path.unlink()
+    with stack_lock(path, "up"):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+        with pytest.raises(Locked, match=str(os.getpid())), stack_lock(path, "up"):
+            pass
+        holder.communicate()
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("replace", [Path.touch, lambda path: None], ids=["replaced", "removed"])
+def test_a_file_that_goes_while_it_is_being_locked(
+    path: Path, replace: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock, times = fcntl.flock, iter((True, False))
+
+    def late(fd: int, operation: int) -> None:
+        if next(times, False):
+            path.unlink()
+            replace(path)
+        flock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with stack_lock(path, "up"):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+        with pytest.raises(Locked), stack_lock(path, "down"):
+            pass
+
+
+def test_who_holds_the_lock_can_be_asked(path: Path, holder: subprocess.Popen[str]) -> None:
+    found = lock_holder(path)
+    assert found is not None
+    assert found == json.loads(path.read_text())
+    assert found["pid"] == holder.pid
+    holder.kill()
+    holder.wait()
+    assert lock_holder(path) is None
+
+
+def test_nobody_holds_a_lock_that_is_not_there(path: Path) -> None:
+    assert lock_holder(path) is None
+    assert not path.exists()
+
+
+def test_a_holder_that_has_not_written_its_name_yet(path: Path) -> None:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert lock_holder(path) == {}
+
+
+@pytest.mark.xfail(reason="asking takes the lock, shared, for a moment", raises=Locked)
+def test_asking_does_not_turn_a_run_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.touch()
+    close = os.close
+
+    def up_at_this_moment(fd: int) -> None:
+        monkeypatch.undo()
+        try:
+            with stack_lock(path, "up"):
+                pass
+        finally:
+            close(fd)
+
+    monkeypatch.setattr(os, "close", up_at_this_moment)
+    assert lock_holder(path) is None
+
+
+def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    with pytest.raises(PreflightError, match="No such file"), stack_lock(tmp_path / "gone" / "lock", "up"):
+        pass
