@@ -6,7 +6,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2 import FileSystemLoader, StrictUndefined, Undefined
 from jinja2.sandbox import SandboxedEnvironment
 from ruamel.yaml import YAML
 
@@ -22,13 +22,20 @@ def render_manifests(template: Path, context: Mapping[str, Any]) -> list[Manifes
     environment = SandboxedEnvironment(
         loader=FileSystemLoader(template.parent),
         undefined=StrictUndefined,
-        finalize=json.dumps,
+        finalize=_literal,
         autoescape=False,  # HTML's rules; `finalize` applies JSON's
         trim_blocks=True,
         lstrip_blocks=True,
     )
     text = environment.get_template(template.name).render(context)
     return [document for document in YAML(typ="safe", pure=True).load_all(text) if document]
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, Undefined):
+        return str(value)  # StrictUndefined raises, naming what is missing
+    # Not as escapes: JSON writes a character beyond the basic plane as two, which YAML reads as two.
+    return json.dumps(value, ensure_ascii=False)
 
 
 def to_yaml(objects: Sequence[Mapping[str, Any]]) -> str:

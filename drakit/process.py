@@ -7,6 +7,7 @@ loses it on the second. Children get a session of their own, so a Ctrl-C in the 
 
 import asyncio
 import contextlib
+import errno
 import os
 import shlex
 import signal
@@ -98,6 +99,8 @@ async def run(
                 start_new_session=True,
             )
         except OSError as error:
+            if cwd is not None and not cwd.is_dir():
+                raise PreflightError(f"{name} cannot be run in {cwd}: there is no such folder.") from error
             raise PreflightError(
                 f"{name} cannot be run: {error.strerror}: {argv[0]}", code="tool-not-runnable"
             ) from error
@@ -244,8 +247,11 @@ async def _stop(process: asyncio.subprocess.Process, traffic: "asyncio.Future[tu
     """
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGINT)
-    # Shielded: a second Ctrl-C must not leave the child behind.
-    await asyncio.shield(asyncio.ensure_future(_see_off(process, traffic)))
+    farewell = asyncio.ensure_future(_see_off(process, traffic))
+    while not farewell.done():
+        # A second Ctrl-C does not end this: the child may be saving its state.
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(farewell)
 
 
 async def _see_off(process: asyncio.subprocess.Process, traffic: "asyncio.Future[tuple[None, None, None]]") -> None:
@@ -266,11 +272,26 @@ def _open_log(log: Path | None) -> Iterator[BinaryIO | None]:
     if log is None:
         yield None
         return
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb", buffering=0) as sink:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        sink = open(log, "ab", buffering=0, opener=lambda path, flags: os.open(path, flags, 0o600))
+    except OSError as error:
+        raise _unwritable(log, error) from error
+    with sink:
         yield sink
 
 
 def _write(sink: BinaryIO | None, data: bytes) -> None:
     if sink is not None:
-        sink.write(data)
+        try:
+            sink.write(data)
+        except OSError as error:
+            raise _unwritable(sink.name, error) from error
+
+
+def _unwritable(log: object, error: OSError) -> PreflightError:
+    return PreflightError(
+        f"The log {log} cannot be written: {error.strerror}.",
+        hint="Free some space there and run the same command again." if error.errno == errno.ENOSPC else None,
+        code="disk-full" if error.errno == errno.ENOSPC else "file-system",
+    )

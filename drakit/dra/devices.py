@@ -41,6 +41,7 @@ class AllocatedDevice:
     device: str
     uuid: str | None = None
     type: str | None = None
+    driver: str = DRIVER
 
 
 def devices_of(slices: Iterable[Object], claims: Iterable[Object] = ()) -> tuple[Device, ...]:
@@ -66,7 +67,9 @@ def allocated_devices(claim: Object, devices: Iterable[Device]) -> tuple[Allocat
     results = ((claim.get("status") or {}).get("allocation") or {}).get("devices", {}).get("results", ())
     allocated = []
     for result in results:
-        device = published.get((result["pool"], result["device"]))
+        # Another driver may have a pool and a device of the same names.
+        ours = result["driver"] == DRIVER
+        device = published.get((result["pool"], result["device"])) if ours else None
         allocated.append(
             AllocatedDevice(
                 result["request"],
@@ -74,6 +77,7 @@ def allocated_devices(claim: Object, devices: Iterable[Device]) -> tuple[Allocat
                 result["device"],
                 device.uuid if device else None,
                 device.type if device else None,
+                result["driver"],
             )
         )
     return tuple(allocated)
@@ -90,6 +94,8 @@ def _holders(claims: Iterable[Object]) -> Mapping[tuple[str, str], tuple[Holder,
         metadata = claim["metadata"]
         holder = Holder(metadata["namespace"], metadata["name"], reserved_for(claim))
         for device in allocated_devices(claim, ()):
+            if device.driver != DRIVER:
+                continue
             key = device.pool, device.device
             holders[key] = (*holders.get(key, ()), holder)
     return holders

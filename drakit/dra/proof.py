@@ -105,14 +105,14 @@ def _allocated(evidence: Evidence) -> Check:
 
 
 def _reserved(evidence: Evidence) -> Check:
-    wrong, seen = [], []
+    expected: dict[str, set[str]] = {}
     for pod, names in evidence.claims_of_pods.items():
         for name in names:
-            holders = reserved_for(evidence.claims[name]) if name in evidence.claims else ()
-            seen.append(f"{name} for {', '.join(holders) or 'nobody'}")
-            if pod not in holders:
-                wrong.append(name)
-    return Check("claims-reserved", bool(seen) and not wrong, "; ".join(seen) or "no pod has a claim")
+            expected.setdefault(name, set()).add(pod)
+    holders = {name: reserved_for(evidence.claims[name]) if name in evidence.claims else () for name in expected}
+    seen = [f"{name} for {', '.join(pods) or 'nobody'}" for name, pods in holders.items()]
+    ok = bool(seen) and all(set(holders[name]) == pods for name, pods in expected.items())
+    return Check("claims-reserved", ok, "; ".join(seen) or "no pod has a claim")
 
 
 def _one_whole_gpu(evidence: Evidence) -> Check:
@@ -128,7 +128,8 @@ def _running(evidence: Evidence) -> Check:
     pools = {device.pool for pod in pods for device in evidence.allocated(pod.name)}
     # A pool of the NVIDIA driver has the name of its node.
     on_device = all(pod.node in pools for pod in pods)
-    return Check("pods-run-beside-device", ok and on_device, "; ".join(f"{p.name} {p.phase} on {p.node}" for p in pods))
+    seen = "; ".join(f"{pod.name} {pod.phase} on {pod.node}" for pod in pods)
+    return Check("pods-run-beside-device", ok and on_device, seen or "there are no pods")
 
 
 def _sees_its_own(evidence: Evidence) -> Check:
@@ -138,15 +139,21 @@ def _sees_its_own(evidence: Evidence) -> Check:
         seen.append(f"{pod.name} printed {', '.join(pod.uuids) or 'no UUID'}")
         if not pod.uuids or sorted(pod.uuids) != sorted(str(uuid) for uuid in expected):
             wrong.append(f"the slice has {', '.join(map(str, expected)) or 'none'}")
-    return Check("uuid-agrees-with-slice", bool(seen) and not wrong, "; ".join([*seen, *wrong]))
+    return Check("uuid-agrees-with-slice", bool(seen) and not wrong, "; ".join([*seen, *wrong]) or "there are no pods")
 
 
 def _nobody_else(evidence: Evidence) -> Check:
-    own = set(evidence.claims)
+    own = {(claim["metadata"]["namespace"], name) for name, claim in evidence.claims.items()}
     mine = {(d.pool, d.device) for pod in evidence.pods for d in evidence.allocated(pod["metadata"]["name"])}
-    shared = [d for d in evidence.devices if (d.node, d.name) in mine and {h.claim for h in d.allocated_to} - own]
-    others = [f"{device.name} is also in {', '.join(h.claim for h in device.allocated_to)}" for device in shared]
-    return Check("device-not-shared", not others and bool(mine), "; ".join(others) or "no other claim has the device")
+    others = [
+        f"{device.name} is also in {holder.namespace}/{holder.claim}"
+        for device in evidence.devices
+        if (device.node, device.name) in mine
+        for holder in device.allocated_to
+        if (holder.namespace, holder.claim) not in own
+    ]
+    seen = "; ".join(others) or ("no other claim has the device" if mine else "no device")
+    return Check("device-not-shared", not others and bool(mine), seen)
 
 
 def _listed(devices: Iterable[AllocatedDevice]) -> str:

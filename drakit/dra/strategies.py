@@ -35,6 +35,7 @@ STRATEGIES: Mapping[str, Strategy] = {
 ADVICE: Mapping[str, str] = {
     "claims-allocated": "The scheduler found no free device: `drakit status` shows who has them.",
     "claims-reserved": "The claim is not the pod's: `kubectl describe` the pod and the claim.",
+    "one-whole-gpu": "The claim got a part of a GPU, or several: `drakit status` shows what the nodes publish.",
     "pods-run-beside-device": "`kubectl describe` the pod: its events say what it waits for.",
     "uuid-agrees-with-slice": "The container sees another device than it was given: is the device plugin on as well?",
     "device-not-shared": "Two claims have the device: is the device plugin, or a second DRA driver, on as well?",

@@ -41,7 +41,11 @@ def private_folder(path: Path) -> Path:
         PreflightError: it cannot be made.
     """
     with file_errors(path):
-        path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        # Not `parents=True`, which makes the parents with the default mode.
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        path.mkdir(exist_ok=True)
     return path
 
 
@@ -61,4 +65,5 @@ def file_errors(path: Path) -> Iterator[None]:
         }
         hint = hints.get(error.errno or 0)
         where = error.filename or path
-        raise PreflightError(f"{os.fspath(where)}: {error.strerror}.", hint=hint, code="file-system") from error
+        code = "disk-full" if error.errno == errno.ENOSPC else "file-system"
+        raise PreflightError(f"{os.fspath(where)}: {error.strerror}.", hint=hint, code=code) from error

@@ -57,7 +57,7 @@ class _Page:
         self.console.print(clean(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        cells = [list(header), *([clean(cell) for cell in row] for row in rows)]
+        cells = [list(header), *([clean(cell).replace("\n", "\\n") for cell in row] for row in rows)]
         widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
         for number, row in enumerate(cells):
             text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

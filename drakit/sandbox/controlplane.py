@@ -229,7 +229,7 @@ class ControlPlane:
             return PreflightError(
                 f"The disk is full: {component} could not write below {self.layout.folder}.",
                 hint="Free some space there and run the same command again.",
-                code="file-system",
+                code="disk-full",
             )
         lines = "\n".join(f"  {line}" for line in relevant_lines(text))
         return ToolFailed(

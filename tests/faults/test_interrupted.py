@@ -84,4 +84,3 @@ def test_an_interrupted_down_goes_on_when_it_is_called_again(place: Place) -> No
     assert run.outcome().status == 130
     place.ok("down")
     place.assert_gone()
-

@@ -92,7 +92,6 @@ def test_who_has_a_device() -> None:
     assert second.allocated_to == ()
 
 
-@pytest.mark.xfail(reason="pools and devices are compared without their driver")
 def test_a_device_of_another_driver_with_the_same_name() -> None:
     (device,) = devices_of([slice_of(gpu("gpu-0"))], [claim("other", "gpu-0", driver="gpu.example.com")])
     assert device.allocated_to == ()

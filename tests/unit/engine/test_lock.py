@@ -166,7 +166,6 @@ def test_a_holder_that_has_not_written_its_name_yet(path: Path) -> None:
         assert lock_holder(path) == {}
 
 
-@pytest.mark.xfail(reason="asking takes the lock, shared, for a moment", raises=Locked)
 def test_asking_does_not_turn_a_run_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.touch()
     close = os.close

@@ -95,7 +95,6 @@ def test_hostile_names_are_neutralised(samples: Mapping[str, Result]) -> None:
         assert r"\x1b[2J\u202e\rx" in text
 
 
-@pytest.mark.xfail(reason="clean() keeps newlines, in table cells too")
 def test_a_cell_of_a_table_is_one_line(samples: Mapping[str, Result]) -> None:
     status = samples["status"]
     assert isinstance(status, StatusResult)

@@ -61,7 +61,6 @@ def test_a_client_of_another_stack_is_refused(authority: Authority, tmp_path: Pa
         handshake(authority, Authority(tmp_path / "other"))
 
 
-@pytest.mark.xfail(reason="key identifiers are missing, and the authority's key usage", raises=ssl.SSLError)
 def test_a_strict_client_is_content(authority: Authority) -> None:
     """As Python's own are from 3.13 on."""
     handshake(authority, authority, flags=ssl.VERIFY_X509_STRICT)

@@ -197,7 +197,7 @@ async def test_a_wait_can_be_interrupted(machine: Machine, report: Report) -> No
     await told.line("building")
     waiter = asyncio.create_task(build(HELM, report))
     async with asyncio.timeout(30):
-        while not any(t.name == "flock" for t in threading.enumerate()):  # noqa: ASYNC110 - nothing tells of a thread
+        while not any(t.name == "flock" for t in threading.enumerate()):
             await asyncio.sleep(0)
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):

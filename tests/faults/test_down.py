@@ -1,0 +1,164 @@
+"""`down` from any state: nothing is left running, and nothing is left in the folder."""
+
+import json
+import shutil
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from drakit.sandbox.controlplane import COMPONENTS
+from tests.faults.conftest import DEADLINE, Place, kill
+
+pytestmark = pytest.mark.sandbox
+
+
+def test_down_twice(place: Place) -> None:
+    place.ok("up")
+    first = place.ok("down")
+    assert first.result["removed"]
+    place.assert_gone()
+
+    second = place.ok("down")
+
+    assert second.result["removed"] == {}
+    assert second.result["leftovers"] == []
+    place.assert_gone()
+
+
+def sandbox_folder(place: Place) -> None:
+    remove(place, "sandbox")
+
+
+def data_of_etcd(place: Place) -> None:
+    remove(place, "sandbox/etcd")
+
+
+def certificates(place: Place) -> None:
+    remove(place, "sandbox/pki")
+
+
+def terraform_folder(place: Place) -> None:
+    remove(place, "terraform")
+
+
+def terraform_state(place: Place) -> None:
+    (place.stack() / "terraform" / "terraform.tfstate").unlink()
+
+
+def damaged_state(place: Place) -> None:
+    (place.stack() / "terraform" / "terraform.tfstate").write_text('{"version": 4, "resou')
+
+
+def emptied_state(place: Place) -> None:
+    (place.stack() / "terraform" / "terraform.tfstate").write_text("")
+
+
+def variables(place: Place) -> None:
+    (place.stack() / "terraform" / "blueprint.tfvars").unlink()
+
+
+def kubeconfig(place: Place) -> None:
+    (place.stack() / "kubeconfig").unlink()
+
+
+def lock(place: Place) -> None:
+    (place.stack() / "lock").unlink()
+
+
+def every_process(place: Place) -> None:
+    kill(*place.components().values())
+
+
+def the_api_server(place: Place) -> None:
+    kill(place.components()["kube-apiserver"])
+
+
+def python_of_the_state(place: Place) -> None:
+    """As when the virtual environment that made the stack has moved."""
+    path = place.stack() / "terraform" / "terraform.tfstate"
+    state = json.loads(path.read_text())
+    for resource in state["resources"]:
+        for instance in resource["instances"]:
+            for side in ("input", "output"):
+                instance["attributes"][side]["value"]["python"] = "/nowhere/bin/python"
+    state["serial"] += 1
+    path.write_text(json.dumps(state))
+
+
+def remove(place: Place, what: str) -> None:
+    shutil.rmtree(place.stack() / what)
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        sandbox_folder, data_of_etcd, certificates, terraform_folder, terraform_state, damaged_state, emptied_state,
+        variables, kubeconfig, lock, every_process, the_api_server, python_of_the_state,
+    ],
+)  # fmt: skip
+def test_down_when_a_part_is_already_gone(place: Place, lose: Callable[[Place], None]) -> None:
+    place.ok("up")
+    assert set(place.components()) == set(COMPONENTS)
+    lose(place)
+
+    place.ok("down")
+    place.assert_gone()
+
+    place.ok("down")
+    place.assert_gone()
+
+
+@pytest.mark.parametrize(
+    "lose", [sandbox_folder, certificates, terraform_folder, damaged_state, kubeconfig, python_of_the_state]
+)
+def test_up_when_a_part_is_gone_works_or_says_which_command_does(place: Place, lose: Callable[[Place], None]) -> None:
+    place.ok("up")
+    lose(place)
+
+    again = place("up")
+
+    if again.status != 0:
+        assert "`drakit down`" in again.error["hint"]
+        place.ok("down")
+        place.ok("up")
+    assert set(place.components()) == set(COMPONENTS)
+    assert place.ok("status").result["problems"] == []
+
+
+def test_down_stops_a_sandbox_whose_folder_was_removed(place: Place) -> None:
+    place.ok("up")
+    remove_by_hand(place)
+
+    place.ok("down")
+
+    place.assert_gone()
+
+
+def test_up_works_where_a_running_sandbox_was_removed(place: Place) -> None:
+    place.ok("up")
+    remove_by_hand(place)
+
+    place.ok("up")
+
+    components = place.components()
+    assert set(components) == set(COMPONENTS)
+    assert {process.pid for process in place.strays()} == {component.pid for component in components.values()}
+    place.ok("down")
+    place.assert_gone()
+
+
+def test_a_sandbox_whose_folder_was_removed_ends_by_itself(place: Place) -> None:
+    place.ok("up")
+    running = [psutil.Process(component.pid) for component in place.components().values()]
+    remove_by_hand(place)
+
+    assert psutil.wait_procs(running, timeout=DEADLINE)[1] == []
+    assert place.strays() == []
+
+
+def remove_by_hand(place: Place) -> None:
+    """`rm -rf .drakit`; once more when etcd wrote a file in between."""
+    folder = place.folder / ".drakit"
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
