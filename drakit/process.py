@@ -274,7 +274,7 @@ def _open_log(log: Path | None) -> Iterator[BinaryIO | None]:
         return
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        sink = open(log, "ab", buffering=0, opener=lambda path, flags: os.open(path, flags, 0o600))
+        sink = open(log, "ab", buffering=0, opener=lambda path, flags: os.open(path, flags, 0o600))  # noqa: SIM115
     except OSError as error:
         raise _unwritable(log, error) from error
     with sink:

@@ -166,20 +166,14 @@ def test_a_holder_that_has_not_written_its_name_yet(path: Path) -> None:
         assert lock_holder(path) == {}
 
 
-def test_asking_does_not_turn_a_run_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path.touch()
-    close = os.close
-
-    def up_at_this_moment(fd: int) -> None:
-        monkeypatch.undo()
-        try:
-            with stack_lock(path, "up"):
-                pass
-        finally:
-            close(fd)
-
-    monkeypatch.setattr(os, "close", up_at_this_moment)
-    assert lock_holder(path) is None
+def test_asking_does_not_turn_a_run_away(
+    path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks by locking, if only for a moment, holds up a run that starts just then."""
+    locked: list[int] = []
+    monkeypatch.setattr(fcntl, "flock", lambda fd, _: locked.append(fd))
+    assert lock_holder(path)
+    assert locked == []
 
 
 def test_a_folder_that_is_gone(tmp_path: Path) -> None:
