@@ -163,7 +163,10 @@ def start_detached(
     Raises:
         PreflightError: the program does not exist or may not be executed.
     """
-    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        raise _unwritable(log, error) from error
     try:
         child = subprocess.Popen(
             [argv0 or argv[0], *argv[1:]],
@@ -185,7 +188,24 @@ def start_detached(
     return child.pid
 
 
-def has_ended(pid: int) -> bool:
+async def has_exited(pid: int, timeout: float | None = None) -> bool:
+    """Wait until a process, which need not be a child, has ended; False when it has not after `timeout` seconds."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    loop = asyncio.get_running_loop()
+    exited: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(fd, lambda: exited.done() or exited.set_result(None))
+    try:
+        await asyncio.wait({exited}, timeout=timeout)
+        return exited.done()
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)
+
+
+def child_has_ended(pid: int) -> bool:
     """Whether a child started by `start_detached` in this process has ended."""
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
@@ -255,13 +275,12 @@ async def _stop(process: asyncio.subprocess.Process, traffic: "asyncio.Future[tu
 
 
 async def _see_off(process: asyncio.subprocess.Process, traffic: "asyncio.Future[tuple[None, None, None]]") -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), GRACE_SECONDS)
+    # Not `process.wait()`, which also waits for the pipes, and those may be held by what the child started.
+    await has_exited(process.pid, GRACE_SECONDS)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
-    # All its pipes are closed now, unless a process escaped into a session of its own.
-    await asyncio.wait({asyncio.ensure_future(traffic)}, timeout=LAST_WORDS_SECONDS)
+    await has_exited(process.pid)
+    await asyncio.wait({traffic}, timeout=LAST_WORDS_SECONDS)
     traffic.cancel()
     with contextlib.suppress(asyncio.CancelledError, Exception):
         await traffic

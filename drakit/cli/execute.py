@@ -73,7 +73,9 @@ def attempt(start: "Callable[[], Awaitable[Result] | Result]") -> "tuple[Result 
         task = asyncio.current_task()
         assert task is not None
         if threading.current_thread() is threading.main_thread():
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+            # SIGINT too: at the second one asyncio's own handler would cancel what is being stopped cleanly.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         result = start()
         return await result if inspect.isawaitable(result) else result
 

@@ -51,10 +51,15 @@ def lock_holder(path: Path) -> dict[str, Any] | None:
     """Who holds the lock now (`pid`, `host`, `started`, `command`; empty while that is not written), or None."""
     # Read from the kernel's list: asking by trying would turn away a run that starts at that moment.
     try:
-        file = path.stat()
-        number = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
-        held = any(" FLOCK " in line and f" {number} " in line for line in LOCKS.read_text().splitlines())
-        return _holder(path.read_bytes()) if held else None
+        inode, holder = path.stat().st_ino, _holder(path.read_bytes())
+        # "1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF"; the device is left out, which some file systems misreport.
+        locks = [line.split() for line in LOCKS.read_text().splitlines()]
+        held = any(
+            lock[1] == "FLOCK" and lock[5].rpartition(":")[2] == str(inode) and lock[4] == str(holder.get("pid"))
+            for lock in locks
+            if len(lock) > 5
+        )
+        return holder if held else None
     except OSError:
         return None
 

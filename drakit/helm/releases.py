@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 from drakit.engine.events import Report
 from drakit.errors import DrakitError, TimedOut, UsageError
-from drakit.helm.atwork import at_work, ended
+from drakit.helm.atwork import at_work
 from drakit.helm.command import Command
 from drakit.helm.errors import NOT_FOUND
 from drakit.helm.fingerprint import LABEL, fingerprint
-from drakit.process import environment
+from drakit.process import environment, has_exited
 
 TIMEOUT_SECONDS = 300.0
 _LIST_SECONDS = 30.0
@@ -255,7 +255,7 @@ class Helm:
         report(f"waiting for another helm that is at work on {release.name}")
         try:
             async with asyncio.timeout(timeout):
-                await asyncio.gather(*(ended(pid) for pid in busy))
+                await asyncio.gather(*(has_exited(pid) for pid in busy))
         except TimeoutError as error:
             raise TimedOut(
                 f"Another helm was still at work on release {release.name} after {timeout:.0f} s.",

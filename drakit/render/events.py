@@ -94,7 +94,7 @@ def _live() -> Iterator[Emit]:
             table.add_column(no_wrap=True)
             table.add_column(no_wrap=True, justify="right")
             table.add_column(no_wrap=True, overflow="ellipsis")
-            for name in steps:
+            for name in list(steps):  # drawn on a thread of its own
                 table.add_row(*row(name))
             return Group(table)
 

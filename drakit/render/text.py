@@ -149,7 +149,7 @@ def _device(device: Device, page: _Page) -> Sequence[str]:
     return (
         device.name,
         _short(device.node, page),
-        device.profile or (device.product or "-"),
+        device.profile or (device.product or "-").removeprefix("NVIDIA ").replace("-SXM4", ""),
         device.memory or "-",
         uuid if page.verbose else uuid[:12],
         held or "free",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from drakit.engine.files import file_errors, private_folder, write_atomically
 from drakit.errors import PreflightError, TimedOut, ToolFailed
-from drakit.process import has_ended, relevant_lines
+from drakit.process import child_has_ended, relevant_lines
 from drakit.sandbox import processes
 from drakit.sandbox.components import APISERVER, COMPONENTS, CONTROLLER_MANAGER, ETCD, NODES, SCHEDULER, stop
 from drakit.sandbox.kubeconfig import write_kubeconfig
@@ -211,7 +211,7 @@ class ControlPlane:
         context.load_cert_chain(self.layout.pki / "client-admin.crt", self.layout.pki / "client-admin.key")
         while not await _answers_ready(port, context):
             for component, pid in pids.items():
-                if has_ended(pid):
+                if child_has_ended(pid):
                     raise self._start_failure(component)
             if time.monotonic() > deadline:
                 raise TimedOut(

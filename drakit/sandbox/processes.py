@@ -2,8 +2,8 @@
 
 Every component is started with two environment variables that name its sandbox folder and what it is. Looking for
 them finds the components after a crash, a reboot, or the loss of the folder, and a process that merely got a
-recycled id is never mistaken for one. Signals go through a pidfd where the kernel has them, so that the process
-that was looked at is the one that is signalled.
+recycled id is never mistaken for one. Signals go through a pidfd, so that the process that was looked at is the one
+that is signalled.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from drakit.errors import TimedOut
-from drakit.process import environment, start_detached
+from drakit.process import environment, has_exited, start_detached
 
 FOLDER_VARIABLE = "DRAKIT_SANDBOX_FOLDER"
 COMPONENT_VARIABLE = "DRAKIT_SANDBOX_COMPONENT"
@@ -71,8 +71,8 @@ async def stop(folder: Path, names: Sequence[str] | None = None) -> list[str]:
         if not targets:
             return list(stopped)
         for process, name in targets:
-            stopped[name] = None
-            _signal(process, folder, name, number)
+            if _signal(process, folder, name, number):
+                stopped[name] = None
         if await _all_ended([process for process, _ in targets], time.monotonic() + patience):
             return list(stopped)
     raise TimedOut(f"Sandbox processes in {folder} do not end: {', '.join(stopped)}.")
@@ -99,46 +99,25 @@ def _component(process: psutil.Process, folder: Path) -> str | None:
     return marks.get(COMPONENT_VARIABLE)
 
 
-def _signal(process: psutil.Process, folder: Path, name: str, number: signal.Signals) -> None:
-    try:
-        if hasattr(os, "pidfd_open"):
-            fd = os.pidfd_open(process.pid)
-            try:
-                # The descriptor pins the process; only now is it certain whose it is.
-                if _component(process, folder) == name:
-                    signal.pidfd_send_signal(fd, number)
-            finally:
-                os.close(fd)
-        else:
-            process.send_signal(number)
-    except (ProcessLookupError, psutil.NoSuchProcess):
-        pass
-
-
-async def _all_ended(processes: Sequence[psutil.Process], deadline: float) -> bool:
-    results = await asyncio.gather(*(_ended(process, deadline) for process in processes))
-    return all(results)
-
-
-async def _ended(process: psutil.Process, deadline: float) -> bool:
-    """Wait for the end of a process that is not our child: by its pidfd, which becomes readable then."""
-    patience = max(deadline - time.monotonic(), 0.0)
-    if not hasattr(os, "pidfd_open"):
-        return await asyncio.to_thread(lambda: not psutil.wait_procs([process], timeout=patience)[1])
+def _signal(process: psutil.Process, folder: Path, name: str, number: signal.Signals) -> bool:
+    """Signal a component through a descriptor that pins it; False when it turned out to be something else."""
     try:
         fd = os.pidfd_open(process.pid)
     except ProcessLookupError:
-        return True
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    loop.add_reader(fd, ended.set)
+        return False
     try:
-        async with asyncio.timeout(patience):
-            await ended.wait()
-    except TimeoutError:
+        # Only now is it certain whose it is.
+        if _component(process, folder) != name:
+            return False
+        signal.pidfd_send_signal(fd, number)
+    except ProcessLookupError:
         return False
     else:
         return True
     finally:
-        loop.remove_reader(fd)
         os.close(fd)
+
+
+async def _all_ended(processes: Sequence[psutil.Process], deadline: float) -> bool:
+    patience = max(deadline - time.monotonic(), 0.0)
+    return all(await asyncio.gather(*(has_exited(process.pid, patience) for process in processes)))

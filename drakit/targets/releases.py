@@ -37,10 +37,10 @@ def releases(stack: Stack, root: Path) -> Sequence[Release]:
     """
     wanted = []
     if stack.gpu.operator.enabled:
-        chart = _chart(stack, root, OPERATOR)
+        chart = _chart(stack, root, OPERATOR, stack.gpu.operator.version)
         wanted.append(Release(OPERATOR, OPERATOR, chart, values=OPERATOR_VALUES))
     if stack.gpu.dra_driver.enabled:
-        chart = _chart(stack, root, DRA_DRIVER)
+        chart = _chart(stack, root, DRA_DRIVER, stack.gpu.dra_driver.version)
         values = {
             "gpuResourcesEnabledOverride": True,
             "nvidiaDriverRoot": "/",
@@ -52,7 +52,7 @@ def releases(stack: Stack, root: Path) -> Sequence[Release]:
     return wanted
 
 
-def _chart(stack: Stack, root: Path, name: str) -> str:
+def _chart(stack: Stack, root: Path, name: str, version: str) -> str:
     if stack.charts == "builtin":
         return str(packaged("blueprints", "sandbox", "charts", name))
     if stack.charts == "upstream":
@@ -62,11 +62,17 @@ def _chart(stack: Stack, root: Path, name: str) -> str:
             code="charts-unavailable",
         )
     folder = (root / Path(stack.charts).expanduser()).resolve()
-    for candidate in (folder / name, *sorted(folder.glob(f"{name}-[v0-9]*.tgz"))):
-        if candidate.exists():
-            return str(candidate)
+    archives = sorted(folder.glob(f"{name}-[v0-9]*.tgz"))
+    wanted = [
+        archive for archive in archives if archive.stem.removeprefix(f"{name}-").lstrip("v") == version.lstrip("v")
+    ]
+    if (folder / name / "Chart.yaml").exists():
+        return str(folder / name)
+    if wanted:
+        return str(wanted[0])
+    there = f"; it has {', '.join(archive.name for archive in archives)}" if archives else ""
     raise UsageError(
-        f"The charts folder {folder} has no chart {name}.",
-        hint=f"Put it there as a folder {name}/ or an archive {name}-VERSION.tgz.",
+        f"The charts folder {folder} has no chart {name} {version}{there}.",
+        hint=f"Put it there as a folder {name}/ or as the archive {name}-{version}.tgz.",
         code="chart-not-found",
     )

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -132,7 +131,7 @@ def test_sharing_that_is_not_proven(marked: Place) -> None:
 
 
 @pytest.fixture
-def failing_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def failing_api_server(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A control plane whose API server ends at once, with more to say than anybody wants to read."""
     real = asyncio.run(find(controlplane(DEFAULT_KUBERNETES)))
     assert real, "build it with `drakit tools install`"
@@ -146,7 +145,7 @@ esac
 """
     )
     script.chmod(0o755)
-    yield script
+    return script
 
 
 def test_terraform_failing_half_way(place: Place, failing_api_server: Path) -> None:
@@ -154,7 +153,7 @@ def test_terraform_failing_half_way(place: Place, failing_api_server: Path) -> N
 
     assert failed.status == 4
     lines = failed.error["message"].splitlines()
-    assert "kube-apiserver" in failed.error["message"]
+    assert "kube-apiserver ended while the sandbox was starting" in failed.error["message"]
     assert "reason 16" in failed.error["message"]
     assert len(lines) <= 11  # what failed, and at most ten lines of why
     assert place.strays() == []
@@ -162,6 +161,16 @@ def test_terraform_failing_half_way(place: Place, failing_api_server: Path) -> N
     place.ok("up")
     place.ok("down")
     place.assert_gone()
+
+
+def test_etcd_data_of_a_start_that_never_got_ready_is_not_kept(place: Place, failing_api_server: Path) -> None:
+    """etcd stopped while it sets itself up leaves data with which it never gets ready again; nothing is in it yet."""
+    assert place("up", DRAKIT_CONTROLPLANE=str(failing_api_server)).status == 4
+    log = place.sandbox() / "etcd" / "member" / "wal" / "0000000000000000-0000000000000000.wal"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_bytes(b"half a record")
+
+    place.ok("up")
 
 
 def test_the_api_server_killed_while_up_starts_it(place: Place) -> None:
@@ -173,7 +182,7 @@ def test_the_api_server_killed_while_up_starts_it(place: Place) -> None:
     outcome = run.outcome()
 
     assert outcome.status == 4
-    assert "kube-apiserver" in outcome.error["message"]
+    assert "kube-apiserver ended while the sandbox was starting" in outcome.error["message"]
     place.ok("up")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from drakit import process
 from drakit.errors import PreflightError, TimedOut, ToolFailed
-from drakit.process import environment, has_ended, relevant_lines, run, start_detached
+from drakit.process import child_has_ended, environment, relevant_lines, run, start_detached
 
 PATIENCE = 30.0
 """How long a broken drakit keeps a test waiting before it fails, in seconds."""
@@ -71,11 +71,11 @@ class Watched:
             self.pidfd = os.pidfd_open(int(pid))
             self.then()
 
-    def has_ended(self, within: float = PATIENCE) -> bool:
+    def child_has_ended(self, within: float = PATIENCE) -> bool:
         return bool(select.select([self.pidfd], [], [], within)[0])
 
     def kill(self) -> None:
-        if not self.has_ended(0):
+        if not self.child_has_ended(0):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def close(self) -> None:
@@ -255,7 +255,7 @@ async def test_the_deadline_stops_with_sigint(tmp_path: Path, watched: Watched, 
     watched.then = deadline
     with pytest.raises(TimedOut, match="tool did not finish within 30 s"):
         await run(python(HEEDS_SIGINT, tmp_path / "signals"), on_line=watched, timeout=PATIENCE, name="tool")
-    assert watched.has_ended()
+    assert watched.child_has_ended()
     assert (tmp_path / "signals").read_text() == "SIGINT "
 
 
@@ -266,25 +266,25 @@ async def test_the_deadline_kills_what_ignores_sigint(
     watched.then = deadline
     with pytest.raises(TimedOut):
         await run(python(IGNORES_SIGINT), on_line=watched, timeout=PATIENCE)
-    assert watched.has_ended()
+    assert watched.child_has_ended()
 
 
 async def test_cancellation_stops_with_one_sigint(tmp_path: Path, watched: Watched) -> None:
     await cancelled_once_ready(watched, HEEDS_SIGINT, tmp_path / "signals")
-    assert watched.has_ended()
+    assert watched.child_has_ended()
     assert (tmp_path / "signals").read_text() == "SIGINT "
 
 
 async def test_cancellation_leaves_no_child(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "GRACE_SECONDS", 0.05)
     await cancelled_once_ready(watched, IGNORES_SIGINT)
-    assert watched.has_ended()
+    assert watched.child_has_ended()
 
 
 async def test_cancellation_leaves_no_grandchild(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "GRACE_SECONDS", 0.2)
     await cancelled_once_ready(watched, HAS_A_CHILD, IGNORES_SIGINT)
-    assert watched.has_ended()
+    assert watched.child_has_ended()
 
 
 async def test_a_second_cancellation_does_not_leave_the_child(fifo: tuple[Path, int], watched: Watched) -> None:
@@ -307,10 +307,9 @@ async def test_a_second_cancellation_does_not_leave_the_child(fifo: tuple[Path, 
         os.write(fifo[1], b"saved\n")
         await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
     assert task.cancelled()
-    assert watched.has_ended()
+    assert watched.child_has_ended()
 
 
-@pytest.mark.xfail(reason="Process.wait() waits for the pipes too, in CPython 3.11")
 async def test_a_daemon_that_holds_the_pipes_does_not_hold_the_run(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,7 +324,7 @@ async def test_the_signal_goes_to_the_child_alone(
     """What the child runs is its own to stop; Terraform takes an echoed SIGINT for a second one."""
     monkeypatch.setattr(process, "GRACE_SECONDS", 0.2)
     await cancelled_once_ready(watched, HAS_A_CHILD, HEEDS_SIGINT, tmp_path / "signals")
-    assert watched.has_ended()
+    assert watched.child_has_ended()
     assert not (tmp_path / "signals").exists()
 
 
@@ -351,7 +350,7 @@ async def test_an_error_in_on_line_stops_the_child(tmp_path: Path, watched: Watc
     watched.then = fail
     with pytest.raises(ValueError, match="not JSON"):
         await run(python(HEEDS_SIGINT, tmp_path / "signals"), on_line=watched, timeout=PATIENCE)
-    assert watched.has_ended()
+    assert watched.child_has_ended()
 
 
 def test_a_detached_process(tmp_path: Path) -> None:
@@ -359,7 +358,7 @@ def test_a_detached_process(tmp_path: Path) -> None:
     code = "import os, sys; print(os.getsid(0), os.getcwd(), *os.environ, sep='\\n'); sys.exit(3)"
     pid = start_detached(python(code), env={"MARK": "1"}, log=log, cwd=tmp_path)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    assert has_ended(pid)
+    assert child_has_ended(pid)
     assert os.waitpid(pid, 0)[1] >> 8 == 3
     session, folder, *variables = log.read_text().splitlines()
     assert (session, folder) == (str(pid), str(tmp_path))
@@ -370,11 +369,11 @@ def test_a_detached_process(tmp_path: Path) -> None:
 def test_a_detached_process_that_runs_has_not_ended(tmp_path: Path) -> None:
     pid = start_detached(python("import signal; signal.pause()"), env={}, log=tmp_path / "log", cwd=tmp_path)
     try:
-        assert not has_ended(pid)
+        assert not child_has_ended(pid)
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-    assert has_ended(pid)
+    assert child_has_ended(pid)
 
 
 def test_a_detached_program_that_is_missing(tmp_path: Path) -> None:
