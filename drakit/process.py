@@ -196,13 +196,18 @@ async def has_exited(pid: int, timeout: float | None = None) -> bool:
         return True
     loop = asyncio.get_running_loop()
     exited: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(fd, lambda: exited.done() or exited.set_result(None))
+    loop.add_reader(fd, _resolve, exited)
     try:
         await asyncio.wait({exited}, timeout=timeout)
         return exited.done()
     finally:
         loop.remove_reader(fd)
         os.close(fd)
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def child_has_ended(pid: int) -> bool:
@@ -280,10 +285,11 @@ async def _see_off(process: asyncio.subprocess.Process, traffic: "asyncio.Future
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     await has_exited(process.pid)
-    await asyncio.wait({traffic}, timeout=LAST_WORDS_SECONDS)
-    traffic.cancel()
-    with contextlib.suppress(asyncio.CancelledError, Exception):
-        await traffic
+    rest = {traffic, asyncio.ensure_future(process.wait())}
+    await asyncio.wait(rest, timeout=LAST_WORDS_SECONDS)
+    for each in rest:
+        each.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 @contextlib.contextmanager

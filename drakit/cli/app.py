@@ -2,7 +2,9 @@
 
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -25,6 +27,10 @@ COMMANDS = {
     "down": "Take the stack down.",
     "version": "Print the version.",
 }
+
+
+COMPLETION = "_DRAKIT_COMPLETE"
+"""Set by the shell's completion script."""
 
 
 class LazyGroup(TyperGroup):
@@ -91,18 +97,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return the exit status. Every outcome prints, usage errors and interrupts included."""
-    command: Any = typer.main.get_command(app)
+    handler = signal.getsignal(signal.SIGINT)
     try:
-        return _invoke(command, arguments)
+        return _invoke(typer.main.get_command(app), arguments)
     except BrokenPipeError:
         # Whoever read our output has gone: nobody is left to tell, and nothing is to be flushed at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
+    finally:
+        # `print_outcome` stops listening to Ctrl-C.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
 
 def _invoke(command: Any, arguments: Sequence[str]) -> int:
+    """Not `command.main`, which keeps interrupts and broken pipes to itself."""
     try:
-        return int(command.main(list(arguments), prog_name="drakit", standalone_mode=False) or ExitCode.OK)
+        if COMPLETION in os.environ:
+            return int(command.main(list(arguments), prog_name="drakit", standalone_mode=False) or ExitCode.OK)
+        with command.make_context("drakit", list(arguments)) as context:
+            command.invoke(context)
+            return ExitCode.OK
+    except typer.Exit as ended:
+        return ended.exit_code
     except typer.TyperException as error:
         failure: DrakitError = UsageError(error.format_message().strip(), hint=_help_hint(error))
     except (typer.Abort, KeyboardInterrupt):
@@ -110,9 +127,7 @@ def _invoke(command: Any, arguments: Sequence[str]) -> int:
     from drakit.render.outcome import print_outcome
 
     name = next((argument for argument in arguments if argument in COMMANDS), "drakit")
-    status = print_outcome(name, None, failure, as_json=_wants_json(arguments))
-    sys.stdout.flush()
-    return status
+    return print_outcome(name, None, failure, as_json=_wants_json(arguments))
 
 
 def _help_hint(error: typer.TyperException) -> str:

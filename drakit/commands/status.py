@@ -69,8 +69,9 @@ def summarise(devices: tuple[Device, ...]) -> DeviceSummary:
 
 
 def _unfinished(session: Session) -> list[str]:
-    if holder := lock_holder(session.workspace.lock):
-        return [f"`drakit {holder.get('command')}` is under way (process {holder.get('pid')})."]
+    if (holder := lock_holder(session.workspace.lock)) is not None:
+        who = f"`drakit {holder['command']}` (process {holder['pid']})" if holder else "Another run"
+        return [f"{who} is under way."]
     journal = read_journal(session.workspace.journal)
     if journal is None or journal["ended"]:
         return []

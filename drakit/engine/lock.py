@@ -55,7 +55,9 @@ def lock_holder(path: Path) -> dict[str, Any] | None:
         # "1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF"; the device is left out, which some file systems misreport.
         locks = [line.split() for line in LOCKS.read_text().splitlines()]
         held = any(
-            lock[1] == "FLOCK" and lock[5].rpartition(":")[2] == str(inode) and lock[4] == str(holder.get("pid"))
+            lock[1] == "FLOCK"
+            and lock[5].rpartition(":")[2] == str(inode)
+            and lock[4] == str(holder.get("pid", lock[4]))
             for lock in locks
             if len(lock) > 5
         )

@@ -1,7 +1,9 @@
 """How a command ends: its result or its error, as text or as the one JSON document."""
 
 import json
+import signal
 import sys
+import threading
 
 from drakit.errors import DrakitError, ExitCode
 from drakit.results import Result, envelope
@@ -12,10 +14,14 @@ def print_outcome(
 ) -> ExitCode:
     """Print how a command ended and return what the process exits with."""
     failure = error or (result.failure if result else None)
+    if threading.current_thread() is threading.main_thread():
+        # The outcome is decided: an interrupt from here on comes too late to change it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     if as_json:
         print(json.dumps(envelope(command, result, error), indent=2), flush=True)
     else:
         _print_text(result, failure, verbose=verbose)
+        sys.stdout.flush()
     return failure.exit_code if failure else ExitCode.OK
 
 
@@ -24,8 +30,12 @@ def _print_text(result: Result | None, failure: DrakitError | None, *, verbose: 
 
     from drakit.render.text import print_error, print_result
 
+    class Page(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704 - called while it is handled; `drakit.cli.app` knows what to do
+
     if result is not None:
-        print_result(result, Console(file=sys.stdout), verbose=verbose)
+        print_result(result, Page(file=sys.stdout), verbose=verbose)
     if failure is not None:
         sys.stdout.flush()
-        print_error(failure, Console(file=sys.stderr))
+        print_error(failure, Page(file=sys.stderr))

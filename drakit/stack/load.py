@@ -34,7 +34,7 @@ def load_stack(file: Path | None, folder: Path) -> LoadedStack:
             return LoadedStack(builtin_stack(), None, folder.resolve())
         raise UsageError(
             f"There is no stack file {printable(str(path), LONGEST_PATH)}.",
-            hint="`drakit init` writes one.",
+            hint=f"`drakit init -f {printable(str(path), LONGEST_PATH)}` writes one.",
             code="stack-file-not-found",
         ) from error
     except (OSError, ValueError) as error:

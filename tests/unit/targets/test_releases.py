@@ -45,17 +45,23 @@ def test_charts_from_a_folder(tmp_path: Path, driver: str) -> None:
     charts = tmp_path / "charts"
     for path in (charts / OPERATOR, charts / driver):
         path.mkdir(parents=True)
+        (path / "Chart.yaml").touch()
+    # Another version's archive is not taken for it.
+    (charts / f"{DRA_DRIVER}-0.10.0.tgz").touch()
     found = releases(stack(charts="./charts"), tmp_path)
     assert [release.chart for release in found] == [str(charts / OPERATOR), str(charts / driver)]
 
 
 def test_a_folder_that_lacks_a_chart(tmp_path: Path) -> None:
     (tmp_path / OPERATOR).mkdir()
+    (tmp_path / OPERATOR / "Chart.yaml").touch()
+    (tmp_path / f"{DRA_DRIVER}-0.4.0.tgz").touch()
     (tmp_path / f"{DRA_DRIVER}-extras-1.tgz").touch()
     with pytest.raises(UsageError, match=DRA_DRIVER) as caught:
         releases(stack(charts="."), tmp_path)
     assert caught.value.code == "chart-not-found"
-    assert f"{DRA_DRIVER}-VERSION.tgz" in str(caught.value.hint)
+    assert f"{DRA_DRIVER}-0.4.0.tgz" in caught.value.message
+    assert f"{DRA_DRIVER}-0.4.1.tgz" in str(caught.value.hint)
 
 
 def test_charts_of_the_publishers_are_not_there_yet(tmp_path: Path) -> None:
