@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from drakit.errors import PreflightError, TimedOut, ToolFailed
 
@@ -285,11 +285,13 @@ async def _see_off(process: asyncio.subprocess.Process, traffic: "asyncio.Future
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     await has_exited(process.pid)
-    rest = {traffic, asyncio.ensure_future(process.wait())}
+    rest: set[asyncio.Future[Any]] = {traffic, asyncio.ensure_future(process.wait())}
     await asyncio.wait(rest, timeout=LAST_WORDS_SECONDS)
     for each in rest:
         each.cancel()
     await asyncio.gather(*rest, return_exceptions=True)
+    # asyncio has no other way to let go of pipes that somebody else still holds.
+    process._transport.close()  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ def _print_text(result: Result | None, failure: DrakitError | None, *, verbose: 
 
     class Page(Console):
         def on_broken_pipe(self) -> None:
-            raise  # noqa: PLE0704 - called while it is handled; `drakit.cli.app` knows what to do
+            raise
 
     if result is not None:
         print_result(result, Page(file=sys.stdout), verbose=verbose)
