@@ -65,7 +65,7 @@ async def wait_for_nodes(
         return not late
 
     told: list[str] = []
-    nodes = await wait_for(kube, NODE, complete, what="the nodes of every group", timeout=timeout)
+    nodes = await wait_for(kube, NODE, complete, what=lambda: f"nodes: {', '.join(told)}", timeout=timeout)
     with_gpus = {name for (_, name), node in nodes.items() if node["metadata"]["labels"].get(GPU_LABEL) == "true"}
     if devices:
         report("waiting for the ResourceSlices")

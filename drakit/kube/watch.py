@@ -92,7 +92,7 @@ async def wait_for(
     kind: Kind,
     satisfied: Callable[[Mapping[Key, Object]], bool],
     *,
-    what: str,
+    what: str | Callable[[], str],
     timeout: float,
     namespace: str | None = None,
     labels: Mapping[str, str] | None = None,
@@ -102,7 +102,7 @@ async def wait_for(
 
     Args:
         satisfied: looks at all of them; may raise to give up early.
-        what: what is waited for, for the message: "the DeviceClass gpu.nvidia.com".
+        what: what is waited for, for the message: "the DeviceClass gpu.nvidia.com"; asked when it did not come.
         timeout: seconds.
 
     Raises:
@@ -127,10 +127,11 @@ async def wait_for(
     except _Satisfied:
         return dict(store.objects)
     except TimeoutError as error:
+        missing = what if isinstance(what, str) else what()
         raise TimedOut(
-            f"Waited {timeout:.0f} s for {what}; it did not come.",
+            f"Waited {timeout:.0f} s for {missing}; it did not come.",
             hint=hint,
-            details={"waitedFor": what, "seconds": timeout},
+            details={"waitedFor": missing, "seconds": timeout},
         ) from error
     raise AssertionError("following never ends by itself")
 

@@ -6,6 +6,7 @@ certificate of its own, RBAC on, anonymous requests refused.
 
 import asyncio
 import json
+import shutil
 import socket
 import ssl
 import time
@@ -72,11 +73,13 @@ class ControlPlane:
             return False
         # Certificates, ports and watches belong together: a damaged control plane is restarted whole.
         await stop(self.layout)
+        if self.layout.etcd_data.exists() and not self.layout.version.exists():
+            # Of a start that never got ready: nothing is in it, and etcd may not get over how it was left.
+            shutil.rmtree(self.layout.etcd_data)
         for folder in (self.layout.folder, self.layout.logs, self.layout.etcd_data):
             private_folder(folder)
         for stale in (*map(self.layout.log, COMPONENTS), self.layout.nodes_ready):
             stale.unlink(missing_ok=True)
-        write_atomically(self.layout.version, self.version + "\n")
         try:
             await self._start_components(nodes_argv)
         except BaseException:
@@ -98,6 +101,7 @@ class ControlPlane:
             APISERVER: self._spawn(APISERVER, self._apiserver_flags(ports)),
         }
         await self._wait_ready(ports[APISERVER], pids)
+        write_atomically(self.layout.version, self.version + "\n")
         # Not earlier: without RBAC's bootstrap roles they are refused, and their retries cost more than they gain.
         self._spawn(SCHEDULER, self._scheduler_flags())
         self._spawn(CONTROLLER_MANAGER, self._controller_manager_flags())
@@ -231,7 +235,8 @@ class ControlPlane:
                 hint="Free some space there and run the same command again.",
                 code="disk-full",
             )
-        lines = "\n".join(f"  {line}" for line in relevant_lines(text))
+        # Fewer than may be shown: Terraform's own words come on top.
+        lines = "\n".join(f"  {line}" for line in relevant_lines(text)[-5:])
         return ToolFailed(
             f"{component} ended while the sandbox was starting.\n{lines}",
             hint=f"Its whole log: {log}",

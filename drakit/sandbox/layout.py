@@ -37,7 +37,7 @@ class Layout:
 
     @property
     def version(self) -> Path:
-        """The minor version of Kubernetes that the data in `etcd_data` is of."""
+        """The minor version of Kubernetes that the data in `etcd_data` is of; there once the API was ready."""
         return self.folder / "kubernetes-version"
 
     @property

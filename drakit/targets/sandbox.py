@@ -59,7 +59,7 @@ class SandboxTarget:
         problems = [f"{name} has ended; its log: {Layout(workspace.sandbox).log(name)}" for name in missing]
         if not workspace.kubeconfig.exists():
             problems.append(f"The kubeconfig {workspace.kubeconfig} is gone.")
-        summary = f"{len(missing)} of the sandbox's {len(components.COMPONENTS)} processes have ended."
+        summary = f"{', '.join(missing)} {'has' if len(missing) == 1 else 'have'} ended."
         return Health(not problems, summary if missing else "The sandbox's kubeconfig is gone.", tuple(problems))
 
     async def abandon(self, workspace: Workspace) -> None:
