@@ -74,9 +74,3 @@ CORE_KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (POD, NODE, NAMESPACE, CONFIG_MAP, SERVICE_ACCOUNT, EVENT, LEASE, DAEMON_SET, DEPLOYMENT)
 }
-
-
-def device_spec(device: Object) -> Object:
-    """Attributes and capacity of a ResourceSlice's device: v1beta1 keeps them under `basic`."""
-    basic = device.get("basic")
-    return basic if isinstance(basic, dict) else device

@@ -16,6 +16,11 @@ class Layout:
         return self.folder / "pki"
 
     @property
+    def ca(self) -> Path:
+        """The authority's certificate. When it is gone, so is the sandbox: somebody removed its folder."""
+        return self.pki / "ca.crt"
+
+    @property
     def etcd_data(self) -> Path:
         """etcd's data: everything the cluster knows."""
         return self.folder / "etcd"

@@ -14,7 +14,7 @@ from drakit.errors import ClusterError
 from drakit.kube.client import Kube
 from drakit.kube.kinds import CONFIG_MAP, LEASE, NODE, POD, Object, ResourceApi
 from drakit.kube.watch import Key, Store, key_of
-from drakit.sandbox import processes
+from drakit.sandbox import components
 from drakit.sandbox.driver import DRIVER, Plugin, is_plugin, slice_object, slice_spec
 from drakit.sandbox.kubelet import Kubelet
 from drakit.sandbox.kubeletapi import KubeletServer
@@ -264,9 +264,9 @@ class Simulator:
     async def _renew(self) -> None:
         """Keep the nodes' leases fresh, and notice when the sandbox's folder has been removed under its feet."""
         while True:
-            if not self.layout.folder.exists():
+            if not self.layout.ca.exists():
                 log.warning("the sandbox's folder is gone; stopping")
-                await processes.stop(self.layout.folder)
+                await components.stop(self.layout)
                 raise SandboxGone
             for node in list(self._nodes.objects.values()):
                 self._once(("lease", node["metadata"]["name"]), partial(self._renew_lease, node))

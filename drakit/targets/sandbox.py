@@ -56,6 +56,8 @@ class SandboxTarget:
         missing = [name for name in components.COMPONENTS if name not in running]
         if len(missing) == len(components.COMPONENTS):
             return Health(False, "The sandbox does not run.")
+        if not Layout(workspace.sandbox).ca.exists():
+            return Health(False, f"The sandbox's files are gone from {workspace.sandbox}; what runs cannot be used.")
         problems = [f"{name} has ended; its log: {Layout(workspace.sandbox).log(name)}" for name in missing]
         if not workspace.kubeconfig.exists():
             problems.append(f"The kubeconfig {workspace.kubeconfig} is gone.")

@@ -74,9 +74,10 @@ class Place:
     """A folder with stacks, and drakit in it."""
 
     folder: Path
+    runs: list[Run] = field(default_factory=list)
 
     def start(self, *arguments: str, **variables: str) -> Run:
-        return Run(
+        run = Run(
             subprocess.Popen(
                 [sys.executable, "-m", "drakit", *arguments, "--output", "json"],
                 bufsize=0,  # a line read here must not take the next ones with it
@@ -86,6 +87,14 @@ class Place:
                 env={**os.environ, **variables},
             )
         )
+        self.runs.append(run)
+        return run
+
+    def clean(self) -> None:
+        """End what is left; that is no test of `down`."""
+        for run in self.runs:
+            run.kill()
+        kill(*self.strays())
 
     def __call__(self, *arguments: str, **variables: str) -> Outcome:
         return self.start(*arguments, **variables).outcome()
@@ -138,10 +147,10 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    """An empty folder of the test's own. What a test leaves running is killed; that is no test of `down`."""
+    """An empty folder of the test's own."""
     place = Place(tmp_path)
     yield place
-    kill(*place.strays())
+    place.clean()
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +162,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         place.ok("up")
         yield place
     finally:
-        kill(*place.strays())
+        place.clean()
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:

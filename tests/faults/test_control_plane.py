@@ -55,6 +55,7 @@ def test_a_component_that_died_is_named_by_status_and_healed_by_up(marked: Place
     assert status.status == 5
     assert status.error["code"] == "not-running"
     assert f"{component} has ended" in status.error["message"]
+    assert [problem for problem in status.result["problems"] if problem.startswith(f"{component} has ended")]
     assert "drakit up" in status.error["hint"]
     marked.ok("up")
     assert_whole(marked)

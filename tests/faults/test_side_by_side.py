@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from drakit.sandbox.controlplane import COMPONENTS
-from tests.faults.conftest import Place, kill
+from tests.faults.conftest import Place
 
 pytestmark = pytest.mark.sandbox
 
@@ -30,7 +30,7 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             assert outcome.status == 0, outcome.document
         yield place
     finally:
-        kill(*place.strays())
+        place.clean()
 
 
 def ask(place: Place, name: str, path: str, *, ca_of: str | None = None, client: str | None = None) -> int:
