@@ -29,8 +29,7 @@ async def plan(session: Session) -> PlanResult:
         provision.render(session, tools)
         terraform = provision.terraform_of(session, tools)
         await terraform.init(report)
-        known = set(await terraform.resources())
-        replace = [address for address in session.target.drifted(session.workspace) if address in known]
+        replace = await provision.drifted(session, terraform)
         report("planning")
         planned.append(await terraform.plan(None, provision.var_file(session), replace))
         return False

@@ -71,14 +71,20 @@ def forget(session: Session) -> None:
 async def apply(session: Session, terraform: Terraform, report: Report) -> bool:
     """Bring everything that Terraform knows into its place. Returns whether anything changed."""
     await terraform.init(report)
-    known = set(await terraform.resources()) if (gone := session.target.drifted(session.workspace)) else set()
-    replace = [address for address in gone if address in known]
+    replace = await drifted(session, terraform)
     try:
         summary = await terraform.apply(var_file(session), replace, _progress(report))
     except BaseException:
         await asyncio.shield(session.target.abandon(session.workspace))
         raise
     return bool(summary.added or summary.changed or summary.destroyed)
+
+
+async def drifted(session: Session, terraform: Terraform) -> list[str]:
+    """Addresses of the resources in Terraform's state that have to be made anew because their real things have gone."""
+    gone = session.target.drifted(session.workspace)
+    known = await terraform.resources() if gone else []
+    return [address for address in known if address.partition("[")[0] in gone]
 
 
 async def destroy(terraform: Terraform, file: Path, report: Report) -> int:

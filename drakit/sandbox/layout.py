@@ -50,6 +50,10 @@ class Layout:
         """There once the node simulator has seen everything and its nodes name its port."""
         return self.folder / "nodes-ready"
 
+    def has_data(self) -> bool:
+        """Whether there is a cluster in `etcd_data`."""
+        return self.version.exists() and (self.etcd_data / "member").exists()
+
     def kubeconfig(self, component: str) -> Path:
         """The kubeconfig of one component."""
         return self.folder / f"{component}.kubeconfig"

@@ -51,7 +51,7 @@ class Target(Protocol):
         ...
 
     def drifted(self, workspace: Workspace) -> Sequence[str]:
-        """Addresses of resources whose real thing has gone in a way that Terraform cannot see."""
+        """Resources, by address without index, whose real things have gone in a way that Terraform cannot see."""
         ...
 
     def health(self, workspace: Workspace) -> Health:

@@ -16,7 +16,7 @@ from drakit.targets.base import GroupSize, Health
 from drakit.tools import FoundTool, Tool
 from drakit.tools import controlplane as controlplane_tool
 
-CONTROL_PLANE = "terraform_data.control_plane"
+CONTROL_PLANE, NODE_GROUP = "terraform_data.control_plane", "terraform_data.node_group"
 GPU_TAINT = {"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}
 
 
@@ -49,16 +49,20 @@ class SandboxTarget:
             )
 
     def drifted(self, workspace: Workspace) -> Sequence[str]:
-        return [] if self.health(workspace).running else [CONTROL_PLANE]
+        if self.health(workspace).running:
+            return []
+        # Node groups live in the cluster, and go with its data.
+        return [CONTROL_PLANE] if Layout(workspace.sandbox).has_data() else [CONTROL_PLANE, NODE_GROUP]
 
     def health(self, workspace: Workspace) -> Health:
         running = processes.running(workspace.sandbox)
         missing = [name for name in components.COMPONENTS if name not in running]
         if len(missing) == len(components.COMPONENTS):
             return Health(False, "The sandbox does not run.")
-        if not Layout(workspace.sandbox).ca.exists():
+        layout = Layout(workspace.sandbox)
+        if not (layout.ca.exists() and layout.has_data()):
             return Health(False, f"The sandbox's files are gone from {workspace.sandbox}; what runs cannot be used.")
-        problems = [f"{name} has ended; its log: {Layout(workspace.sandbox).log(name)}" for name in missing]
+        problems = [f"{name} has ended; its log: {layout.log(name)}" for name in missing]
         if not workspace.kubeconfig.exists():
             problems.append(f"The kubeconfig {workspace.kubeconfig} is gone.")
         summary = f"{', '.join(missing)} {'has' if len(missing) == 1 else 'have'} ended."
