@@ -7,7 +7,7 @@ from pathlib import Path
 
 from drakit.engine.events import Emit
 from drakit.engine.journal import Journal
-from drakit.engine.lock import stack_lock
+from drakit.engine.lock import lock_holder, locked, stack_lock
 from drakit.engine.workspace import Workspace
 from drakit.errors import ClusterError
 from drakit.kube.client import Kube
@@ -40,11 +40,16 @@ class Session:
         return target_of(self.stack)
 
     def require_up(self) -> None:
-        """Raises:
-        ClusterError: the stack is not up, or its control plane has stopped.
+        """Go on only with a cluster that runs.
+
+        Raises:
+            ClusterError: the stack is not up, or its control plane has stopped.
+            Locked: so it is, because another run is about to change that.
         """
         health = self.target.health(self.workspace)
         if not health.running:
+            if (holder := lock_holder(self.workspace.lock)) is not None:
+                raise locked(self.workspace.lock, holder)
             raise not_running(health) if self.workspace.kubeconfig.exists() else not_up(self.stack)
 
     @contextmanager

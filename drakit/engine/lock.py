@@ -75,15 +75,15 @@ def _acquire(path: Path) -> int:
         except BlockingIOError:
             text = os.pread(fd, 4096, 0)
             os.close(fd)
-            raise _locked(path, text) from None
+            raise locked(path, _holder(text)) from None
         with contextlib.suppress(OSError):
             if os.stat(path).st_ino == os.fstat(fd).st_ino:
                 return fd
         os.close(fd)
 
 
-def _locked(path: Path, text: bytes) -> Locked:
-    holder = _holder(text)
+def locked(path: Path, holder: dict[str, Any]) -> Locked:
+    """The error for a stack whose lock `holder` has, as `lock_holder` tells of it."""
     who = "its name is not written yet"
     if holder:
         who = f"process {holder['pid']} on {holder['host']}, `drakit {holder['command']}`, since {holder['started']}"
