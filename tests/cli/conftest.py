@@ -1,6 +1,7 @@
 """Stand-ins for the tools, for what drakit does before there is a cluster."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,13 @@ VERSIONS = {
     "helm": ("DRAKIT_HELM", "v3.20.2"),
     "controlplane": ("DRAKIT_CONTROLPLANE", "v1.33.13"),
 }
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible() -> None:
+    """Keeps Ctrl-C from being ignored, as it is in what a shell started in the background, and in all that starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -145,6 +145,13 @@ class Place:
         assert not (self.folder / ".drakit").exists()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def interruptible() -> None:
+    """Keeps Ctrl-C from being ignored, as it is in what a shell started in the background, and in all that starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     """An empty folder of the test's own."""
