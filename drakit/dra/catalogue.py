@@ -12,7 +12,8 @@ from drakit.errors import UsageError
 class Gpu:
     """A GPU model, with the attributes and the capacity that the NVIDIA DRA driver publishes for it.
 
-    `memory` is a Kubernetes quantity, `cuda_compute_capability` a version; `mig`: whether it can be partitioned.
+    `memory` is a Kubernetes quantity, `cuda_compute_capability` a version, `multiprocessors` those of the whole GPU;
+    `mig`: whether it can be partitioned.
     """
 
     product_name: str
@@ -20,6 +21,7 @@ class Gpu:
     architecture: str
     cuda_compute_capability: str
     memory: str
+    multiprocessors: int
     mig: bool = False
 
 
@@ -40,11 +42,11 @@ class InstanceType:
 
 
 # Memory of L4 and L40S: total memory that nvidia-smi reports (driver 580), which is what the DRA driver publishes.
-L4 = Gpu("NVIDIA L4", "Nvidia", "Ada Lovelace", "8.9.0", "23034Mi")
-L40S = Gpu("NVIDIA L40S", "Nvidia", "Ada Lovelace", "8.9.0", "46068Mi")
+L4 = Gpu("NVIDIA L4", "Nvidia", "Ada Lovelace", "8.9.0", "23034Mi", 58)
+L40S = Gpu("NVIDIA L40S", "Nvidia", "Ada Lovelace", "8.9.0", "46068Mi", 142)
 # The whole memory: 85899345920 bytes on the larger one, seen in NVIDIA/k8s-dra-driver-gpu issues 35 and 719.
-A100_40GB = Gpu("NVIDIA A100-SXM4-40GB", "Nvidia", "Ampere", "8.0.0", "40Gi", mig=True)
-A100_80GB = Gpu("NVIDIA A100-SXM4-80GB", "Nvidia", "Ampere", "8.0.0", "80Gi", mig=True)
+A100_40GB = Gpu("NVIDIA A100-SXM4-40GB", "Nvidia", "Ampere", "8.0.0", "40Gi", 108, mig=True)
+A100_80GB = Gpu("NVIDIA A100-SXM4-80GB", "Nvidia", "Ampere", "8.0.0", "80Gi", 108, mig=True)
 
 # The first address was read on a p4d; the others follow the known layout and are not verified.
 _P4_BUS_IDS = (
@@ -52,7 +54,8 @@ _P4_BUS_IDS = (
     "0000:90:1c.0", "0000:90:1d.0", "0000:a0:1c.0", "0000:a0:1d.0",
 )  # fmt: skip
 
-# vCPUs, memory and GPUs: EC2 DescribeInstanceTypes. Pods: eni-max-pods.txt of awslabs/amazon-eks-ami.
+# vCPUs, memory and GPUs: EC2 DescribeInstanceTypes. Pods: interfaces x (addresses of one - 1) + 2, with the numbers of
+# instance-info.jsonl of awslabs/amazon-eks-ami v25.
 INSTANCE_TYPES: Mapping[str, InstanceType] = MappingProxyType({
     known.name: known
     for known in (

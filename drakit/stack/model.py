@@ -21,6 +21,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from drakit.dra.catalogue import INSTANCE_TYPES, nearest_instance_type
+from drakit.dra.mig import layout
 from drakit.stack.names import shown, suggestion
 from drakit.stack.targets import DEFAULT_TARGET, TARGETS, Target
 
@@ -166,6 +167,8 @@ class NodeGroup(_Section):
         if value is not None and known is not None and not (known.gpu and known.gpu.mig):
             has = f"its {known.gpu.product_name} has no MIG" if known.gpu else "it has no GPU"
             raise ValueError(f"{known.name} cannot be partitioned: {has}")
+        if value is not None and known is not None and known.gpu is not None:
+            layout(known.gpu, value)
         return value
 
 

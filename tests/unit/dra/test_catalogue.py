@@ -31,6 +31,23 @@ def test_every_size_of_a_family_is_there() -> None:
         assert {name.partition(".")[2] for name in INSTANCE_TYPES if name.startswith(f"{family}.")} == sizes
 
 
+# Interfaces of a type, addresses of one: nodeadm/internal/kubelet/instance-info.jsonl of amazon-eks-ami v25.
+@pytest.mark.parametrize(
+    ("interfaces", "addresses", "names"),
+    [
+        (3, 10, "m5.large"),
+        (4, 15, "m5.xlarge m5.2xlarge g6.xlarge g6.2xlarge g6e.xlarge g6e.2xlarge"),
+        (8, 30, "g6.4xlarge g6.8xlarge g6.12xlarge g6e.4xlarge g6e.8xlarge"),
+        (10, 30, "g6e.12xlarge"),
+        (10, 50, "g6e.24xlarge g6e.48xlarge"),
+        (15, 50, "g6.16xlarge g6.24xlarge g6.48xlarge g6e.16xlarge p4d.24xlarge p4de.24xlarge"),
+    ],
+)
+def test_pods_are_limited_by_addresses(interfaces: int, addresses: int, names: str) -> None:
+    for name in names.split():
+        assert INSTANCE_TYPES[name].max_pods == interfaces * (addresses - 1) + 2
+
+
 @pytest.mark.parametrize("found", INSTANCE_TYPES.values(), ids=lambda found: found.name)
 def test_an_instance_type_is_whole(found: object) -> None:
     known = INSTANCE_TYPES[found.name]  # type: ignore[attr-defined]
@@ -40,16 +57,18 @@ def test_an_instance_type_is_whole(found: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gpu", "product", "architecture", "capability", "memory", "mig"),
+    ("gpu", "product", "architecture", "capability", "memory", "multiprocessors", "mig"),
     [
-        (L4, "NVIDIA L4", "Ada Lovelace", "8.9.0", "23034Mi", False),
-        (L40S, "NVIDIA L40S", "Ada Lovelace", "8.9.0", "46068Mi", False),
-        (A100_40GB, "NVIDIA A100-SXM4-40GB", "Ampere", "8.0.0", "40Gi", True),
-        (A100_80GB, "NVIDIA A100-SXM4-80GB", "Ampere", "8.0.0", "80Gi", True),
+        (L4, "NVIDIA L4", "Ada Lovelace", "8.9.0", "23034Mi", 58, False),
+        (L40S, "NVIDIA L40S", "Ada Lovelace", "8.9.0", "46068Mi", 142, False),
+        (A100_40GB, "NVIDIA A100-SXM4-40GB", "Ampere", "8.0.0", "40Gi", 108, True),
+        (A100_80GB, "NVIDIA A100-SXM4-80GB", "Ampere", "8.0.0", "80Gi", 108, True),
     ],
 )
-def test_gpus(gpu: Gpu, product: str, architecture: str, capability: str, memory: str, mig: bool) -> None:
-    assert gpu == Gpu(product, "Nvidia", architecture, capability, memory, mig)
+def test_gpus(
+    gpu: Gpu, product: str, architecture: str, capability: str, memory: str, multiprocessors: int, mig: bool
+) -> None:
+    assert gpu == Gpu(product, "Nvidia", architecture, capability, memory, multiprocessors, mig)
 
 
 @pytest.mark.parametrize(
