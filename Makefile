@@ -44,7 +44,7 @@ format: setup
 
 # The figures of the README: medians, never a test.
 bench: tools
-	@$(BIN)/python bench/bench.py
+	@$(BIN)/python -m bench.bench
 
 # Needs uv; every file is pinned with its hashes.
 lock:

@@ -4,6 +4,7 @@ Each figure is of the whole process, from its start to its end, as a user waits 
 """
 
 import argparse
+import asyncio
 import os
 import platform
 import statistics
@@ -14,8 +15,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.pods import RATE, reactions
 from drakit.sandbox import processes
 
+FOUR_DEMOS = """\
+name: sandbox
+nodeGroups:
+  core: {instanceType: m5.xlarge, min: 1}
+  g6: {instanceType: g6.12xlarge}
+  p4de: {instanceType: p4de.24xlarge, mig: all-balanced}
+"""
 CONSOLE_SCRIPT = [str(Path(sys.executable).with_name("drakit"))]
 
 
@@ -33,9 +42,18 @@ def main() -> None:
         seconds(folder, "up")
         report("up, sandbox running", [seconds(folder, "up") for _ in range(runs)], 1)
         seconds(folder, "scale", "g6=1")
+        waits = asyncio.run(reactions(Path(folder) / ".drakit" / "sandbox" / "kubeconfig"))
+        at = {p: waits[len(waits) * p // 100] for p in (50, 99)}
+        for percentile, budget in ((50, 50), (99, 200)):
+            report(f"bound to Running, {RATE} pods/s, p{percentile}", [at[percentile] * 1000], budget, " ms")
         report("resident memory, one GPU node", [megabytes(folder) for _ in range(runs)], 750, " MB")
         seconds(folder, "down")
         report("up, scale g6=1, demo basic", repeat(runs, lambda: whole(folder), lambda: seconds(folder, "down")), 12)
+        (Path(folder) / "drakit.yaml").write_text(FOUR_DEMOS)
+        seconds(folder, "up")
+        seconds(folder, "scale", "g6=1", "p4de=1")
+        report("demo all, four strategies", [seconds(folder, "demo", "all") for _ in range(runs)], 20)
+        seconds(folder, "down")
 
 
 def repeat(runs: int, measured: Callable[[], float], undo: Callable[[], float]) -> list[float]:
@@ -62,7 +80,7 @@ def megabytes(folder: str) -> float:
 
 
 def report(name: str, figures: list[float], budget: float, unit: str = " s") -> None:
-    digits = 0 if unit == " MB" else 2
+    digits = 2 if unit == " s" else 0
     cells = [f"{value:.{digits}f}{unit}" for value in (statistics.median(figures), max(figures))]
     print(f"{name:40}{cells[0]:>9}{cells[1]:>9}{f'{budget:g}{unit}':>9}", flush=True)
 

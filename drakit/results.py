@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from drakit.dra.devices import Device
-from drakit.dra.proof import Check, ClaimProof, PodProof
+from drakit.dra.findings import Finding
+from drakit.dra.evidence import Check, ClaimProof, PodProof, SharerProof
 from drakit.errors import DrakitError, ExitCode
 
 SCHEMA = "drakit/v1"
@@ -131,16 +132,44 @@ class ScaleResult(Result):
 
 
 @dataclass(frozen=True)
+class MigNode:
+    """A node of a partitioned group. `devices`: how many it publishes, by MIG profile, or `gpu` for whole ones."""
+
+    name: str
+    changed: bool
+    devices: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigResult(Result):
+    """`drakit mig set`."""
+
+    command: ClassVar[str] = "mig"
+    group: str
+    config: str
+    nodes: tuple[MigNode, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
 class DemoTimings:
-    """Seconds from the creation of the claims until all were allocated, and until all pods ran."""
+    """Seconds from the creation of the first claim until all were allocated, all pods ran, and all was seen."""
 
     allocated: float | None
     running: float | None
+    proved: float | None = None
 
 
 @dataclass(frozen=True)
 class Demo:
-    """One demo that ran."""
+    """One demo that ran.
+
+    Args:
+        isolation: what keeps its sharers apart, in a phrase.
+        gpus: how many GPUs it used; three partitions of one are one.
+        sharers: its containers, and what each saw of its device.
+        remove: the command that removes it, when it was kept.
+    """
 
     strategy: str
     proved: bool
@@ -149,6 +178,11 @@ class Demo:
     claims: tuple[ClaimProof, ...]
     timings: DemoTimings
     kept: bool = False
+    namespace: str = ""
+    isolation: str = ""
+    gpus: int = 0
+    sharers: tuple[SharerProof, ...] = ()
+    remove: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +237,17 @@ class DownResult(Result):
     leftovers: tuple[str, ...]
     kept: tuple[str, ...]
     seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LintResult(Result):
+    """`drakit lint`. `driver` is the version of the NVIDIA DRA driver that was assumed, `feature_gates` those on."""
+
+    command: ClassVar[str] = "lint"
+    file: str
+    driver: str
+    feature_gates: tuple[str, ...]
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
 """`drakit plan`: what `drakit up` would do, without doing it."""
 
 import time
+from collections.abc import Sequence
 
 from drakit.commands import provision
 from drakit.commands.session import Session
 from drakit.engine.events import Report
 from drakit.engine.step import Step, run_steps
 from drakit.errors import ClusterError
-from drakit.helm import Helm
+from drakit.helm import Helm, Release
 from drakit.results import PlannedResource, PlanResult
-from drakit.targets.releases import releases
+from drakit.targets.releases import chart_warnings, releases
 from drakit.terraform import Plan
 from drakit.tools import HELM, FoundTool
 
@@ -22,6 +23,7 @@ async def plan(session: Session) -> PlanResult:
     """
     started = time.monotonic()
     session.target.check(session.stack, session.workspace)
+    wanted = releases(session.stack, session.workspace.root)
     planned: list[Plan] = []
     release_plans: dict[str, str] = {}
 
@@ -35,7 +37,7 @@ async def plan(session: Session) -> PlanResult:
         return False
 
     async def plan_releases(report: Report) -> bool:
-        release_plans.update(await _plan_releases(session, tools))
+        release_plans.update(await _plan_releases(session, wanted, tools))
         return False
 
     tools: dict[str, FoundTool] = {}
@@ -56,6 +58,7 @@ async def plan(session: Session) -> PlanResult:
             [group.instance_type for group in session.stack.node_groups.values() for _ in range(group.desired)]
         ),
         seconds=round(time.monotonic() - started, 3),
+        warnings=tuple(chart_warnings(session.stack, session.workspace.root)),
     )
 
 
@@ -64,8 +67,7 @@ async def _find(session: Session, tools: dict[str, FoundTool], report: Report) -
     return False
 
 
-async def _plan_releases(session: Session, tools: dict[str, FoundTool]) -> dict[str, str]:
-    wanted = releases(session.stack, session.workspace.root)
+async def _plan_releases(session: Session, wanted: Sequence[Release], tools: dict[str, FoundTool]) -> dict[str, str]:
     if not session.target.health(session.workspace).running:
         known = session.workspace.kubeconfig.exists()
         return {release.name: "unknown" if known else "install" for release in wanted}

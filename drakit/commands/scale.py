@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 
+from drakit.commands.mig import declared, partition
 from drakit.commands.nodes import INSTANCE_TYPE_LABEL, group_statuses, wait_for_nodes
 from drakit.commands.session import Session
 from drakit.dra.devices import devices_of
@@ -55,8 +56,19 @@ async def scale(session: Session, arguments: Sequence[str]) -> ScaleResult:
                 )
                 return False
 
+            async def divide(report: Report) -> bool:
+                assert api is not None
+                configs = declared(session.stack.node_groups, nodes.values())
+                if not configs or not session.stack.gpu.dra_driver.enabled:
+                    return False
+                return any(node.changed for node in await partition(kube, api, configs, report, session.timeout))
+
             nodes: dict = {}  # type: ignore[type-arg]
-            steps = [Step("sizes", set_sizes), Step("nodes", wait, after=("sizes",))]
+            steps = [
+                Step("sizes", set_sizes),
+                Step("nodes", wait, after=("sizes",)),
+                Step("mig", divide, after=("nodes",)),
+            ]
             await run_steps(steps, journal=journal, emit=session.emit)
             slices = (await kube.list(api.slice))[0] if api else []
         journal.close()

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from drakit.commands import provision
+from drakit.commands.mig import declared, partition
 from drakit.commands.nodes import group_statuses, wait_for_nodes
 from drakit.commands.session import Session
 from drakit.engine.events import Report
@@ -16,7 +17,7 @@ from drakit.kube.kinds import ResourceApi
 from drakit.kube.watch import wait_for
 from drakit.results import GroupStatus, KubernetesVersion, ReleaseStatus, StepResult, UpResult
 from drakit.targets.base import GroupSize
-from drakit.targets.releases import DEVICE_CLASSES, DRA_DRIVER, releases
+from drakit.targets.releases import DEVICE_CLASSES, DRA_DRIVER, chart_warnings, releases
 from drakit.tools import HELM, FoundTool
 
 
@@ -34,6 +35,7 @@ class _Up:
         self.api: ResourceApi | None = None
         self.device_classes: tuple[str, ...] = ()
         self.groups: Mapping[str, GroupStatus] = {}
+        self.mig: Mapping[str, str] = {}
         self.warnings: tuple[str, ...] = ()
 
     def steps(self) -> list[Step]:
@@ -48,6 +50,7 @@ class _Up:
             # Not while its release is being installed: it brings them one by one.
             Step("device-classes", self._device_classes, after=tuple(release.name for release in self.releases)),
             Step("nodes", self._nodes, after=("device-classes",)),
+            Step("mig", self._mig, after=("nodes",)),
         ]
 
     async def _find_tools(self, report: Report) -> bool:
@@ -119,11 +122,22 @@ class _Up:
         assert self.api is not None
         await self.session.target.settled(self.session.workspace, self.session.timeout)
         sizes = await self.session.target.group_sizes(self.kube)
-        self.warnings = _sizes_that_differ(self.session, sizes)
+        stack, root = self.session.stack, self.session.workspace.root
+        self.warnings = (*chart_warnings(stack, root), *_sizes_that_differ(self.session, sizes))
         with_devices = bool(self.device_classes)
         nodes = await wait_for_nodes(self.kube, self.api, sizes, report, self.session.timeout, devices=with_devices)
         self.groups = group_statuses(sizes, nodes)
+        if with_devices:
+            self.mig = declared(self.session.stack.node_groups, nodes.values())
         return False
+
+    async def _mig(self, report: Report) -> bool:
+        if not self.mig:
+            return False
+        assert self.kube is not None
+        assert self.api is not None
+        nodes = await partition(self.kube, self.api, self.mig, report, self.session.timeout)
+        return any(node.changed for node in nodes)
 
 
 async def up(session: Session) -> UpResult:

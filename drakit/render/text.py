@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from drakit.dra.devices import Device
 from drakit.errors import DrakitError
 from drakit.render.clean import clean
+from drakit.render.demo import show_demos
+from drakit.render.lint import show_findings
 from drakit.results import (
-    Demo,
     DemoResult,
     DownResult,
     KubernetesVersion,
+    LintResult,
+    MigResult,
     PlanResult,
     Result,
     ScaleResult,
@@ -105,6 +108,16 @@ def _(result: PlanResult, page: _Page) -> None:
     page.line(f"Cost of the desired nodes: ${result.hourly_cost:.2f} an hour.")
 
 
+@_register(MigResult)
+def _(result: MigResult, page: _Page) -> None:
+    rows = [
+        (node.name, "yes" if node.changed else "no", ", ".join(f"{n} {what}" for what, n in node.devices.items()) or "none")
+        for node in result.nodes
+    ]
+    page.table(("NODE", "CHANGED", "DEVICES"), rows)
+    page.line(f"{result.group} is {result.config}; {result.seconds:.1f} s")
+
+
 @_register(ScaleResult)
 def _(result: ScaleResult, page: _Page) -> None:
     page.table(
@@ -156,25 +169,8 @@ def _device(device: Device, page: _Page) -> Sequence[str]:
     )
 
 
-@_register(DemoResult)
-def _(result: DemoResult, page: _Page) -> None:
-    for number, demo in enumerate(result.demos):
-        if number:
-            page.line()
-        _demo(demo, page)
-
-
-def _demo(demo: Demo, page: _Page) -> None:
-    page.line(f"{demo.strategy}: {'proved' if demo.proved else 'NOT PROVED'}", style="green" if demo.proved else "red")
-    for check in demo.checks:
-        page.line(f"  {'ok    ' if check.ok else 'FAILED'} {check.name}")
-        page.line(f"         {_shorten(check.evidence, page)}", style="dim")
-    timings = demo.timings
-    for name, value in (("allocated", timings.allocated), ("running", timings.running)):
-        page.line(f"  {name} {f'{value:.2f} s after it was applied' if value is not None else 'never'}")
-    if demo.kept:
-        namespace = demo.pods[0].namespace if demo.pods else "?"
-        page.line(f"  kept in namespace {namespace}; without --keep the next run removes it")
+_register(DemoResult)(show_demos)
+_register(LintResult)(show_findings)
 
 
 @_register(DownResult)
@@ -202,10 +198,6 @@ def _(result: ToolsResult, page: _Page) -> None:
 
 def _short(node: str, page: _Page) -> str:
     return node if page.verbose else node.partition(".")[0]
-
-
-def _shorten(text: str, page: _Page) -> str:
-    return text if page.verbose else text.replace(".us-west-2.compute.internal", "")
 
 
 def _kubernetes(version: KubernetesVersion) -> str:

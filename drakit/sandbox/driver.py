@@ -1,25 +1,25 @@
-"""The NVIDIA DRA driver's kubelet plugin, simulated: what it publishes for a node, and what it prepares for a pod.
+"""The NVIDIA DRA driver's kubelet plugin on simulated nodes: what it does, as `drakit.dra.nodedriver` decides.
 
-Shapes and names: kubernetes-sigs/dra-driver-nvidia-gpu v0.4.1.
+Everything about it is read from its pod: the feature gates and the version that the chart installed, and, noted on
+the pod when it started, the GPUs it found.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
+from drakit.dra.gates import DEFAULT_DRIVER_VERSION, DRIVER_VERSIONS, FeatureGates, feature_gates, parse_gates
+from drakit.dra.hardware import PhysicalGpu
+from drakit.dra.nodedriver import NodeDriver, Preparation, PreparedDevice, PrepareError
+from drakit.kube.client import Kube
 from drakit.kube.kinds import Object, ResourceApi
-from drakit.sandbox.machines import SimulatedGpu
-from drakit.sandbox.programs import VisibleGpu
+from drakit.sandbox import mps
 
 DRIVER = "gpu.nvidia.com"
-NVIDIA_DRIVER_VERSION = "580.126.9"
-"""580.126.09 as the DRA driver publishes it, normalised to a semantic version."""
-CUDA_DRIVER_VERSION = "13.0.0"
 PLUGIN_CONTAINER = "gpus"
 PLUGIN_OWNER_SUFFIX = "kubelet-plugin"
-
-
-class PrepareError(Exception):
-    """Devices cannot be prepared. The text is what the kubelet puts into the pod's event."""
+DISCOVERED = "drakit.dev/discovered"
+"""Annotation of the driver's pod: the MIG partitions it found when it started."""
 
 
 def is_plugin(pod: Object) -> bool:
@@ -30,101 +30,91 @@ def is_plugin(pod: Object) -> bool:
     ) and any(container["name"] == PLUGIN_CONTAINER for container in pod["spec"]["containers"])
 
 
-def slice_spec(node: str, gpus: Sequence[SimulatedGpu], api: ResourceApi, *, generation: int = 1) -> Object:
-    """The spec of the one ResourceSlice that the driver publishes for a node."""
-    return {
-        "driver": DRIVER,
-        "nodeName": node,
-        "pool": {"name": node, "generation": generation, "resourceSliceCount": 1},
-        "devices": [_device(gpu, api) for gpu in gpus],
-    }
+def serves(pod: Object) -> bool:
+    """Whether the driver's pod is up: its container runs, and nobody has asked for the pod's deletion."""
+    statuses = pod.get("status", {}).get("containerStatuses", ())
+    ready = any(status["name"] == PLUGIN_CONTAINER and status["ready"] for status in statuses)
+    return ready and "deletionTimestamp" not in pod["metadata"]
 
 
-def slice_object(node: Object, spec: Object, api: ResourceApi) -> Object:
-    """A new ResourceSlice with `spec`, owned by its node and named as the driver's library names it."""
-    metadata = node["metadata"]
-    return {
-        "apiVersion": api.api_version,
-        "kind": "ResourceSlice",
-        "metadata": {
-            "generateName": f"00000-{DRIVER}-{metadata['name']}-",
-            "ownerReferences": [
-                {
-                    "apiVersion": "v1",
-                    "kind": "Node",
-                    "name": metadata["name"],
-                    "uid": metadata["uid"],
-                    "controller": True,
-                }
-            ],
-        },
-        "spec": spec,
-    }
+def gates_of(container: Object) -> FeatureGates:
+    """The feature gates that the driver's container is started with, in the version that its image names.
+
+    Raises:
+        GateError: the driver would refuse to start, and say this.
+    """
+    given = next((str(e.get("value", "")) for e in container.get("env", ()) if e["name"] == "FEATURE_GATES"), "")
+    return feature_gates(parse_gates(given), version_of(container))
 
 
-def _device(gpu: SimulatedGpu, api: ResourceApi) -> Object:
-    model = gpu.model
-    attributes = {
-        "type": {"string": "gpu"},
-        "uuid": {"string": gpu.uuid},
-        "productName": {"string": model.product_name},
-        "brand": {"string": model.brand},
-        "architecture": {"string": model.architecture},
-        "cudaComputeCapability": {"version": model.cuda_compute_capability},
-        "driverVersion": {"version": NVIDIA_DRIVER_VERSION},
-        "cudaDriverVersion": {"version": CUDA_DRIVER_VERSION},
-        "resource.kubernetes.io/pciBusID": {"string": gpu.pci_bus_id},
-        "resource.kubernetes.io/pcieRoot": {"string": f"pci{gpu.pci_bus_id[:7]}"},
-        "addressingMode": {"string": "HMM"},
-    }
-    spec = {"attributes": attributes, "capacity": {"memory": {"value": model.memory}}}
-    name = f"gpu-{gpu.minor}"
-    return {"name": name, "basic": spec} if api.version == "v1beta1" else {"name": name, **spec}
+def version_of(container: Object) -> str:
+    """The driver's version by its image's tag; the default where the tag is none that is known."""
+    tag = str(container.get("image", "")).partition("@")[0].rpartition(":")[2]
+    version = re.sub(r"^v|-(ubi|distroless).*$", "", tag)
+    return version if version in DRIVER_VERSIONS else DEFAULT_DRIVER_VERSION
+
+
+def driver_container(pod: Object) -> Object:
+    """The container of the driver's pod that serves GPUs."""
+    return next(container for container in pod["spec"]["containers"] if container["name"] == PLUGIN_CONTAINER)
 
 
 @dataclass
 class Plugin:
-    """The driver on one node: which claims it has prepared, and with which devices."""
+    """The driver on one node while its pod runs. `hardware`: asks for the node's GPUs as they are now."""
 
-    node: str
-    gpus: Mapping[str, SimulatedGpu]
-    """By device name."""
-    prepared: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Claim UID to device names."""
+    kube: Kube
+    api: ResourceApi
+    pod: Object
+    model: NodeDriver
+    hardware: Callable[[], Sequence[PhysicalGpu]]
 
-    def prepare(self, claim: Object) -> Mapping[str, tuple[VisibleGpu, ...]]:
+    @property
+    def uid(self) -> str:
+        """The UID of its pod."""
+        return str(self.pod["metadata"]["uid"])
+
+    async def clean_up(self) -> None:
+        """Remove what was left for claims that have gone while nobody looked."""
+        claims, _ = await self.kube.list(self.api.claim)
+        uids = {claim["metadata"]["uid"] for claim in claims}
+        for uid in [uid for uid in self.model.prepared if uid not in uids]:
+            self.model.unprepare(uid)
+        await mps.stop_strays(self.kube, self.model.node, self.pod["metadata"]["namespace"], uids)
+
+    async def prepare(self, claim: Object) -> Mapping[str, Sequence[PreparedDevice]]:
         """Prepare an allocated claim's devices; again for a claim that is prepared already.
 
         Returns:
             The devices for each request of the claim.
 
         Raises:
-            PrepareError: a device is not there, or belongs to another claim.
+            PrepareError: they cannot be prepared, or not yet.
         """
-        metadata = claim["metadata"]
-        results = [r for r in claim["status"]["allocation"]["devices"]["results"] if r["driver"] == DRIVER]
-        devices: dict[str, tuple[VisibleGpu, ...]] = {}
-        for result in results:
-            name = result["device"]
-            if name not in self.gpus or result["pool"] != self.node:
-                raise PrepareError(self._message(metadata, f"requested device is not allocatable: {name}"))
-            holder = next((uid for uid, names in self.prepared.items() if name in names), metadata["uid"])
-            if holder != metadata["uid"]:
-                text = f"requested device {name} is already allocated to different claim {holder}"
-                raise PrepareError(self._message(metadata, text))
-            gpu = self.gpus[name]
-            visible = VisibleGpu(gpu.uuid, gpu.model.product_name)
-            devices[result["request"]] = (*devices.get(result["request"], ()), visible)
-        self.prepared[metadata["uid"]] = tuple(result["device"] for result in results)
+        preparation = self.model.prepare(claim, self.hardware())
+        for settings in preparation.mps:
+            await mps.start(self.kube, settings, self.pod)
+            try:
+                await mps.wait_ready(self.kube, settings, self.pod)
+            except mps.NotReady as error:
+                # The claim stays half prepared, as the driver leaves it, until it is asked for again or given back.
+                raise PrepareError(_not_ready(preparation, error)) from error
+        devices: dict[str, list[PreparedDevice]] = {}
+        for prepared in preparation.devices:
+            # Towards the kubelet a subrequest has its request's name.
+            devices.setdefault(prepared.request.partition("/")[0], []).append(prepared)
         return devices
 
-    def unprepare(self, claim_uid: str) -> None:
+    async def unprepare(self, claim_uid: str) -> None:
         """Undo `prepare`; harmless when nothing is prepared."""
-        self.prepared.pop(claim_uid, None)
+        preparation = self.model.unprepare(claim_uid)
+        for settings in preparation.mps if preparation else ():
+            await mps.stop(self.kube, settings, self.pod["metadata"]["namespace"])
 
-    def _message(self, metadata: Mapping[str, str], text: str) -> str:
-        claim = f"{metadata['namespace']}/{metadata['name']}:{metadata['uid']}"
-        return (
-            f"NodePrepareResources failed for ResourceClaim {metadata['name']}: error preparing devices for claim "
-            f"{claim}: prepare devices failed: {text}"
-        )
+
+def _not_ready(preparation: Preparation, error: Exception) -> str:
+    claim = f"{preparation.namespace}/{preparation.name}:{preparation.claim_uid}"
+    return (
+        f"error preparing devices for claim {claim}: prepare devices failed: error applying config: "
+        f"MPS control daemon is not yet ready: {error}"
+    )

@@ -8,10 +8,12 @@ import asyncio
 import datetime
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from drakit.dra.nodedriver import PreparedDevice
 from drakit.errors import ClusterError
 from drakit.kube.client import Kube
 from drakit.kube.kinds import CONFIG_MAP, EVENT, POD, Kind, Object, ResourceApi
-from drakit.sandbox.driver import DRIVER, Plugin, PrepareError
+from drakit.sandbox.driver import Plugin
+from drakit.sandbox.podclaims import NotYet, PodClaims
 from drakit.sandbox.podstatus import (
     ContainerRun,
     PodRun,
@@ -22,7 +24,7 @@ from drakit.sandbox.podstatus import (
     stamp,
     terminated,
 )
-from drakit.sandbox.programs import FOREVER, VisibleGpu, play
+from drakit.sandbox.programs import FOREVER, play
 
 SECRET = Kind("v1", "Secret", "secrets")
 RETRY_SECONDS = 1.0
@@ -31,24 +33,17 @@ FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS = 10.0, 300.0
 TERMINATED_BY_SIGTERM = 143
 
 
-class NotYet(Exception):
-    """A pod cannot start yet; `reason` and the text become its event."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
 class Kubelet:
     """All simulated kubelets: one object, because they share the connection to the API.
 
     Args:
+        kubernetes: the version it has, "v1.33.13".
         plugin: the DRA driver on a node, or None while its pod does not run there.
     """
 
-    def __init__(self, kube: Kube, api: ResourceApi, plugin: Callable[[str], Plugin | None]) -> None:
+    def __init__(self, kube: Kube, api: ResourceApi, kubernetes: str, plugin: Callable[[str], Plugin | None]) -> None:
         self._kube = kube
-        self._api = api
+        self._claims = PodClaims(kube, api, kubernetes, plugin)
         self._plugin = plugin
         self.pods: dict[str, PodRun] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -75,8 +70,8 @@ class Kubelet:
         run = self.pods.pop(uid, None)
         if task := self._tasks.pop(uid, None):
             task.cancel()
-        if run:
-            self._unprepare(run)
+        if run and run.claims:
+            self._in_background(lambda: self._unprepare(run))
 
     def find(self, namespace: str, name: str) -> PodRun | None:
         """The pod of that name, if it is on a simulated node."""
@@ -120,10 +115,10 @@ class Kubelet:
                 group.create_task(self._play(run, container, devices))
         failed = any(run.containers[c["name"]].exit_code for c in run.pod["spec"]["containers"])
         await self._write(run, phase="Failed" if failed else "Succeeded")
-        self._unprepare(run)
+        await self._unprepare(run)
 
     async def _initialise(
-        self, run: PodRun, container: Object, devices: Mapping[str, Sequence[VisibleGpu]], *, resumed: bool
+        self, run: PodRun, container: Object, devices: Mapping[str, Sequence[PreparedDevice]], *, resumed: bool
     ) -> bool:
         """Run an init container to its end. Returns False when the pod has failed with it."""
         name = container["name"]
@@ -146,7 +141,7 @@ class Kubelet:
                 return False
             await self._back_off(run, name, phase="Pending")
 
-    async def _play(self, run: PodRun, container: Object, devices: Mapping[str, Sequence[VisibleGpu]]) -> None:
+    async def _play(self, run: PodRun, container: Object, devices: Mapping[str, Sequence[PreparedDevice]]) -> None:
         """Let a container run, and restart it as the pod's policy says."""
         name = container["name"]
         policy = run.pod["spec"].get("restartPolicy", "Always")
@@ -178,7 +173,7 @@ class Kubelet:
         )
         await self._write(run, phase=phase)
 
-    def _begin(self, run: PodRun, container: Object, devices: Mapping[str, Sequence[VisibleGpu]]) -> None:
+    def _begin(self, run: PodRun, container: Object, devices: Mapping[str, Sequence[PreparedDevice]]) -> None:
         name = container["name"]
         known = known_status(run.pod, name)
         started = known.get("state", {}).get("running", {}).get("startedAt")
@@ -186,20 +181,21 @@ class Kubelet:
         serves = (
             run.pod["spec"].get("restartPolicy", "Always") == "Always" and container in run.pod["spec"]["containers"]
         )
-        timeline = play(container, devices.get(name, ()), serves=serves or container.get("restartPolicy") == "Always")
+        serves = serves or container.get("restartPolicy") == "Always"
+        timeline = play(container, devices.get(name, ()), serves=serves, started=when.timestamp())
         run.containers[name] = ContainerRun(timeline, when, known.get("restartCount", 0), last=known.get("lastState"))
 
     @staticmethod
     def _end(current: ContainerRun, exit_code: int) -> None:
         current.ended, current.exit_code = now_utc(), exit_code
 
-    async def _prepare(self, run: PodRun) -> Mapping[str, Sequence[VisibleGpu]]:
+    async def _prepare(self, run: PodRun) -> Mapping[str, Sequence[PreparedDevice]]:
         """Wait for volumes and devices. Returns the devices that each container sees."""
         told = None
         while True:
             try:
                 await self._check_volumes(run.pod)
-                return await self._prepare_claims(run)
+                return await self._claims.prepare(run)
             except NotYet as reason:
                 if told != str(reason):
                     told = str(reason)
@@ -217,63 +213,14 @@ class Kubelet:
                     text = f'MountVolume.SetUp failed for volume "{volume["name"]}" : '
                     raise NotYet("FailedMount", f'{text}{kind.name.lower()} "{wanted[key]}" not found')
 
-    async def _prepare_claims(self, run: PodRun) -> Mapping[str, Sequence[VisibleGpu]]:
-        pod = run.pod
-        by_claim: dict[str, Mapping[str, tuple[VisibleGpu, ...]]] = {}
-        uids: list[str] = []
-        for name, claim_name in claim_names(pod).items():
-            claim = await self._kube.get(self._api.claim, claim_name, pod["metadata"]["namespace"])
-            if claim is None or not claim.get("status", {}).get("allocation"):
-                raise NotYet(
-                    "FailedPrepareDynamicResources",
-                    f"Failed to prepare dynamic resources: ResourceClaim {claim_name} is not allocated",
-                )
-            by_claim[name] = self._prepare_claim(pod, claim)
-            uids.append(claim["metadata"]["uid"])
-        run.claims = tuple(uids)
-        return {
-            container["name"]: [
-                gpu
-                for wanted in container.get("resources", {}).get("claims", ())
-                for request, gpus in by_claim.get(wanted["name"], {}).items()
-                if wanted.get("request") in (None, request)
-                for gpu in gpus
-            ]
-            for container in (*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"])
-        }
-
-    def _prepare_claim(self, pod: Object, claim: Object) -> Mapping[str, tuple[VisibleGpu, ...]]:
-        name = claim["metadata"]["name"]
-        reserved = {consumer["uid"] for consumer in claim["status"].get("reservedFor", ())}
-        if pod["metadata"]["uid"] not in reserved:
-            raise NotYet(
-                "FailedPrepareDynamicResources",
-                f"Failed to prepare dynamic resources: pod {pod['metadata']['name']}({pod['metadata']['uid']}) "
-                f"is not allowed to use ResourceClaim {name}({claim['metadata']['uid']})",
-            )
-        if not any(r["driver"] == DRIVER for r in claim["status"]["allocation"]["devices"]["results"]):
-            return {}
-        plugin = self._plugin(pod["spec"]["nodeName"])
-        if plugin is None:
-            raise NotYet(
-                "FailedPrepareDynamicResources",
-                f"Failed to prepare dynamic resources: DRA driver {DRIVER} is not registered",
-            )
-        try:
-            return plugin.prepare(claim)
-        except PrepareError as error:
-            message = f"Failed to prepare dynamic resources: {error}"
-            raise NotYet("FailedPrepareDynamicResources", message) from error
-
-    def _unprepare(self, run: PodRun) -> None:
+    async def _unprepare(self, run: PodRun) -> None:
         """Give back the claims that no other pod here uses."""
-        for uid in run.claims:
-            others = (other for other in self.pods.values() if other is not run)
-            if any(uid in other.claims for other in others):
+        mine, run.claims = run.claims, ()
+        for uid in mine:
+            if any(uid in other.claims for other in self.pods.values()):
                 continue
             if plugin := self._plugin(run.pod["spec"]["nodeName"]):
-                plugin.unprepare(uid)
-        run.claims = ()
+                await plugin.unprepare(uid)
 
     async def _terminate(self, run: PodRun) -> None:
         """Stop a pod's containers and remove it from the API, as a kubelet does once they have ended."""
@@ -285,7 +232,7 @@ class Kubelet:
         if run.containers:
             self._event(run, "Normal", "Killing", f"Stopping container {next(iter(run.containers))}")
             await self._write(run, phase=run.pod.get("status", {}).get("phase", "Running"))
-        self._unprepare(run)
+        await self._unprepare(run)
         await self._kube.delete(POD, metadata["name"], metadata["namespace"], grace_seconds=0)
 
     async def _write(self, run: PodRun, *, phase: str, waiting: str = "ContainerCreating") -> None:
@@ -316,22 +263,12 @@ class Kubelet:
             "lastTimestamp": now,
             "count": 1,
         }  # fmt: skip
-        task = asyncio.create_task(_persist(lambda: self._kube.create(EVENT, event)))
+        self._in_background(lambda: self._kube.create(EVENT, event))
+
+    def _in_background(self, work: Callable[[], Awaitable[object]]) -> None:
+        task = asyncio.create_task(_persist(work))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-def claim_names(pod: Object) -> dict[str, str]:
-    """The pod's own names of its claims, each with the name of the ResourceClaim (made from a template or given)."""
-    generated = {
-        status["name"]: status.get("resourceClaimName")
-        for status in pod.get("status", {}).get("resourceClaimStatuses", ())
-    }
-    names = {
-        claim["name"]: claim.get("resourceClaimName") or generated.get(claim["name"])
-        for claim in pod["spec"].get("resourceClaims", ())
-    }
-    return {name: claim for name, claim in names.items() if claim}
 
 
 async def _persist(work: Callable[[], Awaitable[object]]) -> None:

@@ -21,7 +21,7 @@ from drakit.sandbox.layout import Layout
 from drakit.sandbox.podstatus import ContainerRun, PodRun, now_utc
 
 FOLLOW_SECONDS = 0.2
-"""How often a followed log is looked at; its lines come from a timeline, which nothing announces."""
+"""How often a followed log is looked at when no line is due sooner: a container may be stopped or restarted."""
 
 
 class KubeletServer:
@@ -90,7 +90,7 @@ async def _follow(run: PodRun, container: str, query: QueryParams) -> AsyncItera
         sent = len(lines)
         if current.ended:
             return
-        await asyncio.sleep(FOLLOW_SECONDS)
+        await asyncio.sleep(min(current.next_line(now_utc()), FOLLOW_SECONDS))
 
 
 def _lines(current: ContainerRun, query: QueryParams, now: datetime.datetime) -> list[str]:

@@ -3,9 +3,9 @@
 import hashlib
 import zlib
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
 
-from drakit.dra.catalogue import Gpu, InstanceType, instance_type
+from drakit.dra.catalogue import InstanceType, instance_type
+from drakit.dra.hardware import PhysicalGpu
 from drakit.kube.kinds import Object
 from drakit.sandbox.nodegroups import NODE_GROUP_LABEL, NodeGroup
 
@@ -15,16 +15,6 @@ OS_IMAGE = "Amazon Linux 2023.9.20251110 (drakit sandbox)"
 KERNEL = "6.12.55-74.119.amzn2023.x86_64"
 CONTAINER_RUNTIME = "containerd://2.1.4"
 DISK = "104779756Ki"  # the 100 GiB root volume of the JARK node groups, as a kubelet reports it
-
-
-@dataclass(frozen=True)
-class SimulatedGpu:
-    """A GPU of a simulated node. `uuid` is the same each time the node of that name comes back."""
-
-    minor: int
-    uuid: str
-    model: Gpu
-    pci_bus_id: str
 
 
 def node_name(group: str, used: Container[str]) -> str:
@@ -38,12 +28,15 @@ def node_name(group: str, used: Container[str]) -> str:
         ordinal += 1
 
 
-def gpus_of(node: str, kind: InstanceType) -> tuple[SimulatedGpu, ...]:
-    """The GPUs of the node called `node`, in the order of their minor numbers."""
+def gpus_of(node: str, kind: InstanceType) -> tuple[PhysicalGpu, ...]:
+    """The GPUs of the node called `node`, in the order of their minor numbers, MIG mode off.
+
+    They are the same each time the node of that name comes back.
+    """
     if kind.gpu is None:
         return ()
     return tuple(
-        SimulatedGpu(minor, _uuid(f"{node}/{minor}"), kind.gpu, _pci_bus_id(kind, minor)) for minor in range(kind.gpus)
+        PhysicalGpu(minor, _uuid(f"{node}/{minor}"), kind.gpu, _pci_bus_id(kind, minor)) for minor in range(kind.gpus)
     )
 
 

@@ -7,6 +7,11 @@ from drakit.kube.kinds import Object
 
 OPERATOR_APP = "gpu-operator"
 NFD_APP = "node-feature-discovery"
+DEVICE_PLUGIN_APP = "nvidia-device-plugin-daemonset"
+MIG_MANAGER_APP = "nvidia-mig-manager"
+GPU_RESOURCE = "nvidia.com/gpu"
+DEFAULT_MIG_CONFIG = "all-disabled"
+"""What the operator labels a node with that has no MIG configuration: migManager.config.default of its chart."""
 
 
 def running_apps(pods: Iterable[Object]) -> frozenset[str]:
@@ -34,7 +39,24 @@ def node_labels(node: Object, apps: Container[str]) -> Mapping[str, str]:
         }
         if kind.gpu.mig:
             labels["nvidia.com/gpu.deploy.mig-manager"] = "true"
+            labels["nvidia.com/mig.config"] = node["metadata"]["labels"].get(
+                "nvidia.com/mig.config", DEFAULT_MIG_CONFIG
+            )
     return labels
+
+
+def app_on(pods: Iterable[Object], app: str) -> Object | None:
+    """The running pod of an application among those of a node."""
+    running = (pod for pod in pods if pod.get("status", {}).get("phase") == "Running")
+    return next((pod for pod in running if _app(pod) == app and "deletionTimestamp" not in pod["metadata"]), None)
+
+
+def extended_resources(node: Object, pods: Iterable[Object]) -> Mapping[str, str | None]:
+    """What the device plugin makes of a node's capacity while its pod runs there; None where it is to go."""
+    kind = instance_type(node["metadata"]["labels"]["node.kubernetes.io/instance-type"])
+    has = node["status"]["capacity"].get(GPU_RESOURCE)
+    wanted = str(kind.gpus) if kind.gpus and app_on(pods, DEVICE_PLUGIN_APP) else None
+    return {} if has == wanted else {GPU_RESOURCE: wanted}
 
 
 def _app(pod: Object) -> str:

@@ -5,7 +5,7 @@ import zlib
 from dataclasses import dataclass, field
 
 from drakit.kube.kinds import Object
-from drakit.sandbox.programs import Timeline
+from drakit.sandbox.programs import FOREVER, Timeline
 
 
 @dataclass
@@ -25,6 +25,11 @@ class ContainerRun:
         end = self.ended or now
         lines = ((self.started + datetime.timedelta(seconds=offset), line) for offset, line in self.timeline.lines)
         return [(when, line) for when, line in lines if when <= end]
+
+    def next_line(self, now: datetime.datetime) -> float:
+        """Seconds until it prints again; `FOREVER` when it does not."""
+        passed = (now - self.started).total_seconds()
+        return next((offset - passed for offset, _ in self.timeline.lines if offset > passed), FOREVER)
 
 
 @dataclass

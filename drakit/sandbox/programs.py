@@ -9,7 +9,12 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from drakit import workload
+from drakit.dra.gates import GateError
+from drakit.dra.nodedriver import PreparedDevice
+from drakit.dra.quantity import Quantity
 from drakit.kube.kinds import Object
+from drakit.sandbox.driver import gates_of
 
 FOREVER = float("inf")
 UNKNOWN_PROGRAM_SECONDS = 1.0
@@ -36,16 +41,6 @@ _SILENT = {
 
 
 @dataclass(frozen=True)
-class VisibleGpu:
-    """A device as a program inside a container sees it. `profile` and `parent_uuid` are a MIG device's."""
-
-    uuid: str
-    product_name: str
-    profile: str | None = None
-    parent_uuid: str | None = None
-
-
-@dataclass(frozen=True)
 class Timeline:
     """What a program prints and when, in seconds from its start; how long it runs (`FOREVER`) and its exit status."""
 
@@ -54,11 +49,12 @@ class Timeline:
     exit_code: int = 0
 
 
-def play(container: Object, gpus: Sequence[VisibleGpu], *, serves: bool) -> Timeline:
-    """The timeline of a container of a pod's spec that was given `gpus`.
+def play(container: Object, devices: Sequence[PreparedDevice], *, serves: bool, started: float = 0.0) -> Timeline:
+    """The timeline of a container of a pod's spec that was given `devices`.
 
     Args:
         serves: whether a program that is not known runs until it is stopped (a server) or ends after a second.
+        started: when it starts, in seconds since the epoch.
     """
     argv = [str(word) for word in (*container.get("command", ()), *container.get("args", ()))]
     if not argv:
@@ -67,11 +63,11 @@ def play(container: Object, gpus: Sequence[VisibleGpu], *, serves: bool) -> Time
     lines: list[tuple[float, str]] = []
     clock = 0.0
     for words in _commands(argv):
-        output, seconds, exit_code = _run(words, gpus, _environment(container), serves=serves)
-        lines += [(clock, line) for line in output]
-        clock += seconds
-        if exit_code is not None:
-            return Timeline(tuple(lines), clock, exit_code)
+        part = _run(words, devices, container, serves=serves, started=started + clock)
+        lines += [(clock + offset, line) for offset, line in part.lines]
+        clock += part.seconds
+        if part.exit_code is not None:
+            return Timeline(tuple(lines), clock, part.exit_code)
         if clock == FOREVER:
             break
     return Timeline(tuple(lines), clock)
@@ -99,48 +95,114 @@ def _commands(argv: Sequence[str]) -> Iterator[list[str]]:
                 command.append(word)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """One command of a script; with an exit status it ends the program."""
+
+    lines: Sequence[tuple[float, str]] = ()
+    seconds: float = 0.0
+    exit_code: int | None = None
+
+
+def _said(*lines: str, exit_code: int | None = None) -> _Part:
+    return _Part([(0.0, line) for line in lines], exit_code=exit_code)
+
+
 def _run(
-    words: Sequence[str], gpus: Sequence[VisibleGpu], environment: Mapping[str, str], *, serves: bool
-) -> tuple[list[str], float, int | None]:
-    """What one command prints, how long it takes, and the exit status when it ends the program."""
+    words: Sequence[str], devices: Sequence[PreparedDevice], container: Object, *, serves: bool, started: float
+) -> _Part:
     while words and words[0] in ("exec", "do", "then"):
         words = words[1:]
     if not words:
-        return [], 0.0, None
+        return _Part()
+    environment = _environment(container)
     name, arguments = words[0].rpartition("/")[2], [_expand(word, environment) for word in words[1:]]
     match name:
         case "echo":
-            return [" ".join(arguments)], 0.0, None
+            return _said(" ".join(arguments))
         case "sleep":
-            return [], sum(_duration(argument) for argument in arguments), None
+            return _Part(seconds=sum(_duration(argument) for argument in arguments))
         case "wait" | "while" | "pause" | "tail":
-            return [], FOREVER, None
+            return _Part(seconds=FOREVER)
         case "exit":
-            return [], 0.0, int(arguments[0]) if arguments and arguments[0].isdigit() else 0
+            return _said(exit_code=int(arguments[0]) if arguments and arguments[0].isdigit() else 0)
         case "false":
-            return [], 0.0, 1
+            return _said(exit_code=1)
         case "nvidia-smi":
-            return (list(nvidia_smi_list(gpus)), 0.0, None) if gpus else ([_NO_DRIVER], 0.0, 127)
+            return _said(*nvidia_smi_list(devices)) if devices else _said(_NO_DRIVER, exit_code=127)
+        case "gpu-kubelet-plugin":
+            return _plugin(container)
+        case _ if re.fullmatch(r"python[0-9.]*", name) and (script := _script(arguments)).endswith("/workload.py"):
+            return _workload(script, arguments[arguments.index(script) + 1 :], devices, container, started)
         case _ if name in _SILENT:
-            return [], 0.0, None
+            return _Part()
         case _:
-            return [f"[simulated] {shlex.join(words)}"], FOREVER if serves else UNKNOWN_PROGRAM_SECONDS, None
+            return _Part([(0.0, f"[simulated] {shlex.join(words)}")], FOREVER if serves else UNKNOWN_PROGRAM_SECONDS)
 
 
 _NO_DRIVER = "nvidia-smi: command not found"
 """What a shell says in a container without a GPU: nvidia-smi comes with the devices."""
 
 
-def nvidia_smi_list(gpus: Sequence[VisibleGpu]) -> Iterator[str]:
+def _plugin(container: Object) -> _Part:
+    """The DRA driver: serves, unless its feature gates keep it from starting."""
+    try:
+        gates_of(container)
+    except GateError as error:
+        return _Part([(0.0, f"Error: {error}")], 0.1, 1)
+    return _Part(seconds=FOREVER)
+
+
+def _script(arguments: Sequence[str]) -> str:
+    return next((argument for argument in arguments if not argument.startswith("-")), "")
+
+
+def _workload(
+    script: str, arguments: Sequence[str], devices: Sequence[PreparedDevice], container: Object, started: float
+) -> _Part:
+    """drakit's own demo workload, which knows by itself what it prints for a simulated device."""
+    folder = script.rpartition("/")[0]
+    if not any(mount["mountPath"].rstrip("/") == folder for mount in container.get("volumeMounts", ())):
+        return _said(f"python3: can't open file '{script}': [Errno 2] No such file or directory", exit_code=2)
+    lines, seconds, exit_code = workload.simulate(arguments, _seen(devices[0]) if devices else None, started)
+    return _Part(lines, seconds, exit_code)
+
+
+def _seen(prepared: PreparedDevice) -> workload.SimulatedDevice:
+    """A device as the CUDA driver shows it to a process in a container."""
+    device, settings = prepared.device, prepared.mps
+    percentage = settings.thread_percentage if settings else None
+    multiprocessors = device.multiprocessors
+    if percentage:
+        # As measured (docs/sharing-measured.md): an even number, and no fewer than 8.
+        multiprocessors = min(max(multiprocessors * percentage // 200 * 2, 8), multiprocessors)
+    limit = settings.limits.get(device.uuid) if settings else None
+    return workload.SimulatedDevice(
+        name=device.product_name,
+        uuid=device.uuid,
+        multiprocessors=multiprocessors,
+        memory_total=int(Quantity.parse(device.memory).value),
+        # The daemon's M is a MiB.
+        memory_limit=int(limit.removesuffix("M")) * 1024**2 if limit else None,
+        mps_pipe="/tmp/nvidia-mps" if settings else None,  # noqa: S108  # where the driver mounts it
+        launches_per_second=LAUNCHES_PER_SECOND,
+    )
+
+
+LAUNCHES_PER_SECOND = 32_500.0
+"""What one process manages (docs/sharing-measured.md). The simulation does not slow down those who share."""
+
+
+def nvidia_smi_list(devices: Sequence[PreparedDevice]) -> Iterator[str]:
     """The lines of `nvidia-smi -L` for these devices."""
-    parents: dict[str, list[VisibleGpu]] = {}
-    for gpu in gpus:
-        parents.setdefault(gpu.parent_uuid or gpu.uuid, []).append(gpu)
-    for index, (parent, devices) in enumerate(parents.items()):
-        yield f"GPU {index}: {devices[0].product_name} (UUID: {parent})"
-        partitions = [device for device in devices if device.profile]
-        for number, device in enumerate(partitions):
-            yield f"  MIG {device.profile:<10} Device {number:>2}: (UUID: {device.uuid})"
+    parents: dict[str, list[PreparedDevice]] = {}
+    for prepared in devices:
+        parents.setdefault(prepared.device.gpu.uuid, []).append(prepared)
+    for index, (parent, own) in enumerate(parents.items()):
+        yield f"GPU {index}: {own[0].device.gpu.model.product_name} (UUID: {parent})"
+        partitions = [(p.device, p.device.placement) for p in own if p.device.placement]
+        for number, (device, placement) in enumerate(partitions):
+            yield f"  MIG {placement.profile.name:<11}  Device {number:>2}: (UUID: {device.uuid})"
 
 
 def _duration(text: str) -> float:

@@ -5,23 +5,28 @@ It knows the world through watches alone, so it can be killed and started again 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from drakit.dra.catalogue import instance_type
+from drakit.dra.hardware import PhysicalGpu
+from drakit.dra.machine import Machine
+from drakit.dra.nodedriver import NodeDriver
+from drakit.dra.slices import slice_object, slice_spec
 from drakit.errors import ClusterError
 from drakit.kube.client import Kube
 from drakit.kube.kinds import CONFIG_MAP, LEASE, NODE, POD, Object, ResourceApi
 from drakit.kube.watch import Key, Store, key_of
 from drakit.sandbox import components
-from drakit.sandbox.driver import DRIVER, Plugin, is_plugin, slice_object, slice_spec
+from drakit.sandbox.driver import DISCOVERED, DRIVER, Plugin, driver_container, gates_of, is_plugin, serves, version_of
 from drakit.sandbox.kubelet import Kubelet
 from drakit.sandbox.kubeletapi import KubeletServer
 from drakit.sandbox.layout import Layout
 from drakit.sandbox.machines import NODE_LABEL, gpus_of, node_name, node_object
+from drakit.sandbox.migmanager import configure, has_work, machine_of
 from drakit.sandbox.nodegroups import LABEL, NODE_GROUP_LABEL, NodeGroup
-from drakit.sandbox.operands import node_labels, running_apps
+from drakit.sandbox.operands import MIG_MANAGER_APP, app_on, extended_resources, node_labels, running_apps
 from drakit.sandbox.podstatus import is_deleted, now_utc, stamp
 
 LEASE_SECONDS = 40
@@ -51,13 +56,14 @@ class Simulator:
     """The drivers that run, by node."""
 
     def __post_init__(self) -> None:
-        self.kubelet = Kubelet(self.kube, self.api, self.plugins.get)
+        self.kubelet = Kubelet(self.kube, self.api, self.kubernetes, self.plugins.get)
         self._groups = Store(self.kube, CONFIG_MAP, "kube-system")
         self._nodes = Store(self.kube, NODE, labels={NODE_LABEL: "true"})
         self._pods = Store(self.kube, POD)
         self._slices = Store(self.kube, self.api.slice)
         self._by_node: dict[str, dict[Key, None]] = {}
         self._work: dict[Key, asyncio.Task[None]] = {}
+        self._checkpoints: dict[str, NodeDriver] = {}
         self._leaving: set[str] = set()
         self._listed: set[str] = set()
         self._wake = asyncio.Event()
@@ -209,6 +215,7 @@ class Simulator:
             for obj in self._slices_of(name):
                 await self.kube.delete(self.api.slice, obj["metadata"]["name"])
             self.plugins.pop(name, None)
+            self._checkpoints.pop(name, None)
         finally:
             self._leaving.discard(name)
         log.info("node %s left", name)
@@ -224,34 +231,98 @@ class Simulator:
         missing = {key: value for key, value in labels.items() if node["metadata"]["labels"].get(key) != value}
         if missing:
             self._once(("labels", name), lambda: self.kube.patch(NODE, name, {"metadata": {"labels": missing}}))
+        if resources := extended_resources(node, self._pods_on(name)):
+            status = {"capacity": resources, "allocatable": resources}
+            self._once(
+                ("resources", name), lambda: self.kube.patch(NODE, name, {"status": status}, subresource="status")
+            )
+        self._tend_mig(node)
         self._tend_driver(node)
 
     def _tend_driver(self, node: Object) -> None:
+        """See to the driver's plugin on a node: started and ended with its pod, its devices published."""
         name = node["metadata"]["name"]
-        gpus = gpus_of(name, instance_type(node["metadata"]["labels"]["node.kubernetes.io/instance-type"]))
-        running = any(
-            is_plugin(p) and p["status"].get("phase") == "Running" and not is_deleted(p) for p in self._pods_on(name)
-        )
-        if running and gpus:
-            if name not in self.plugins:
-                self.plugins[name] = Plugin(name, {f"gpu-{gpu.minor}": gpu for gpu in gpus})
-            published = self._slices_of(name)
-            wanted = slice_spec(name, gpus, self.api)
-            if not any(obj["spec"]["devices"] == wanted["devices"] for obj in published):
-                self._once(("publish", name), partial(self._publish, node, wanted))
-        elif name in self.plugins:
+        if not instance_type(node["metadata"]["labels"]["node.kubernetes.io/instance-type"]).gpus:
+            return
+        pod = next((p for p in self._pods_on(name) if is_plugin(p) and serves(p)), None)
+        plugin = self.plugins.get(name)
+        if plugin and (pod is None or pod["metadata"]["uid"] != plugin.uid):
+            # What was prepared stays so: a checkpoint on the node's disk.
+            self._checkpoints[name] = plugin.model
             del self.plugins[name]
+            plugin = None
             self._once(("retire", name), partial(self._retire, name))
+        if pod is None:
+            return
+        if plugin is None:
+            self._once(("plugin", name), partial(self._start_plugin, node, pod))
+            return
+        container = driver_container(pod)
+        wanted = slice_spec(name, plugin.model.devices.values(), self.api.version, driver_version=version_of(container))
+        published = self._slices_of(name)
+        if not wanted["devices"]:
+            if published:
+                self._once(("unpublish", name), partial(self._unpublish, name))
+        elif not published:
+            self._once(("publish", name), partial(self._publish, node, wanted))
+        elif published[0]["spec"]["devices"] != wanted["devices"]:
+            self._once(("publish", name), partial(self._republish, published[0], wanted))
+
+    async def _start_plugin(self, node: Object, pod: Object) -> None:
+        """The driver's start: it looks at the GPUs once, and takes over what was prepared before."""
+        name, metadata = node["metadata"]["name"], pod["metadata"]
+        gpus = gpus_of(name, instance_type(node["metadata"]["labels"]["node.kubernetes.io/instance-type"]))
+        found = metadata.get("annotations", {}).get(DISCOVERED)
+        if found is None:
+            found = Machine(tuple(self._hardware(name, gpus))).to_annotation()
+            patch = {"metadata": {"uid": metadata["uid"], "annotations": {DISCOVERED: found}}}
+            await self.kube.patch(POD, metadata["name"], patch, metadata["namespace"])
+        discovered = Machine.from_annotation(gpus, found).gpus
+        model = NodeDriver(name, discovered, gates_of(driver_container(pod)))
+        if before := self._checkpoints.pop(name, None):
+            model.restore(before.prepared)
+        plugin = Plugin(self.kube, self.api, pod, model, lambda: self._hardware(name, gpus))
+        await plugin.clean_up()
+        self.plugins[name] = plugin
+
+    def _hardware(self, name: str, gpus: Sequence[PhysicalGpu]) -> Sequence[PhysicalGpu]:
+        node = self._nodes.objects.get(("", name))
+        return machine_of(node, gpus).gpus if node else gpus
 
     async def _publish(self, node: Object, spec: Object) -> None:
-        created = await self.kube.create(self.api.slice, slice_object(node, spec, self.api))
+        created = await self.kube.create(self.api.slice, slice_object(node, spec, self.api.api_version))
         self._slices.objects["", created["metadata"]["name"]] = created
+
+    async def _republish(self, existing: Object, spec: Object) -> None:
+        """Change the pool's one slice in place, as the driver's library does: in the same generation."""
+        name = existing["metadata"]["name"]
+        patch = {"spec": {"devices": spec["devices"]}}
+        self._slices.objects["", name] = await self.kube.patch(self.api.slice, name, patch)
+
+    async def _unpublish(self, name: str) -> None:
+        for obj in self._slices_of(name):
+            await self.kube.delete(self.api.slice, obj["metadata"]["name"])
+            self._slices.objects.pop(key_of(obj), None)
 
     async def _retire(self, name: str) -> None:
         await asyncio.sleep(PLUGIN_GONE_SECONDS)
         if name not in self.plugins:
-            for obj in self._slices_of(name):
-                await self.kube.delete(self.api.slice, obj["metadata"]["name"])
+            await self._unpublish(name)
+
+    def _tend_mig(self, node: Object) -> None:
+        name = node["metadata"]["name"]
+        kind = instance_type(node["metadata"]["labels"]["node.kubernetes.io/instance-type"])
+        manager = app_on(self._pods_on(name), MIG_MANAGER_APP)
+        if kind.gpu is None or not kind.gpu.mig or manager is None or not has_work(node):
+            return
+        environment = {e["name"]: e.get("value") for c in manager["spec"]["containers"] for e in c.get("env", ())}
+        reboots = environment.get("WITH_REBOOT") == "true"
+        self._once(("mig", name), partial(self._configure_mig, node, gpus_of(name, kind), reboots=reboots))
+
+    async def _configure_mig(self, node: Object, gpus: Sequence[PhysicalGpu], *, reboots: bool) -> None:
+        after = await configure(self.kube, self.api, node, gpus, reboots=reboots)
+        # Not left to the watch: it may come after the next look, which would find the work undone.
+        self._nodes.objects["", node["metadata"]["name"]] = after
 
     def _slices_of(self, node: str) -> list[Object]:
         specs = self._slices.objects.values()
@@ -297,6 +368,9 @@ class Simulator:
                 await work()
             except ClusterError as error:
                 log.warning("%s %s: %s", *key, error)
+                await asyncio.sleep(1.0)
+            except Exception:
+                log.exception("%s %s", *key)
                 await asyncio.sleep(1.0)
             finally:
                 self._work.pop(key, None)

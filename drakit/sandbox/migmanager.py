@@ -1,0 +1,92 @@
+"""NVIDIA's MIG manager on simulated nodes: partitions a node's GPUs as its label says, and reports how it went.
+
+The layout is the hardware's, and outlives every process: an annotation of the Node. Labels and states: NVIDIA GPU
+Operator 26.3, assets/state-mig-manager.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+
+from drakit.dra.hardware import PhysicalGpu
+from drakit.dra.machine import Machine, MigFailed
+from drakit.kube.client import Kube
+from drakit.kube.kinds import NODE, Object, ResourceApi
+from drakit.sandbox.driver import DRIVER
+
+CONFIG, STATE = "nvidia.com/mig.config", "nvidia.com/mig.config.state"
+LAYOUT = "drakit.dev/mig-layout"
+"""Annotation of the Node: the partitions of its GPUs."""
+APPLIED = "drakit.dev/mig-applied"
+"""Annotation of the Node: the configuration that the state is about."""
+APP = "nvidia-mig-manager"
+WORK_SECONDS = 0.2
+"""How long a change takes here. On a node: seconds, or minutes where it needs a reboot."""
+
+log = logging.getLogger("drakit.sandbox")
+
+
+def machine_of(node: Object, gpus: Sequence[PhysicalGpu]) -> Machine:
+    """The hardware of a node as its annotation has it; as new where that is missing or damaged."""
+    text = node["metadata"].get("annotations", {}).get(LAYOUT)
+    if text:
+        try:
+            return Machine.from_annotation(gpus, text)
+        except ValueError as error:
+            log.warning("%s: %s", node["metadata"]["name"], error)
+    return Machine(tuple(gpus))
+
+
+def has_work(node: Object) -> bool:
+    """Whether the node's label asks for something that has not been tried yet."""
+    metadata = node["metadata"]
+    wanted = metadata["labels"].get(CONFIG)
+    done = metadata["labels"].get(STATE) in ("success", "failed")
+    return bool(wanted) and not (done and metadata.get("annotations", {}).get(APPLIED) == wanted)
+
+
+async def configure(
+    kube: Kube, api: ResourceApi, node: Object, gpus: Sequence[PhysicalGpu], *, reboots: bool
+) -> Object:
+    """Bring a node's GPUs to the configuration that its label names: state pending, then success or failed.
+
+    Args:
+        reboots: whether the manager may reboot the node, which a change of MIG mode then does.
+
+    Returns:
+        The node as it is now.
+    """
+    name = node["metadata"]["name"]
+    wanted = node["metadata"]["labels"][CONFIG]
+    await _write(kube, name, "pending")
+    await asyncio.sleep(WORK_SECONDS)
+    machine = machine_of(node, gpus)
+    claims, _ = await kube.list(api.claim)
+    try:
+        changed = machine.set_mig(wanted, in_use=_in_use(claims, name))
+    except MigFailed as error:
+        log.warning("%s: mig.config %s: %s", name, wanted, error)
+        return await _write(kube, name, "failed", {APPLIED: wanted})
+    if reboots and any(
+        (old.mig is None) != (new.mig is None) for old, new in zip(machine.gpus, changed.gpus, strict=True)
+    ):
+        await _write(kube, name, "rebooting")
+        await asyncio.sleep(WORK_SECONDS)
+    return await _write(kube, name, "success", {APPLIED: wanted, LAYOUT: changed.to_annotation()})
+
+
+def _in_use(claims: Iterable[Object], node: str) -> bool:
+    """Whether a device of the node is allocated to a claim."""
+    results = (
+        result
+        for claim in claims
+        for result in (claim.get("status", {}).get("allocation") or {}).get("devices", {}).get("results", ())
+    )
+    return any(result["driver"] == DRIVER and result["pool"] == node for result in results)
+
+
+async def _write(kube: Kube, node: str, state: str, annotations: Object | None = None) -> Object:
+    metadata: Object = {"labels": {STATE: state}}
+    if annotations:
+        metadata["annotations"] = annotations
+    return await kube.patch(NODE, node, {"metadata": metadata})
