@@ -3,17 +3,21 @@
 Values: NVIDIA's and AWS's installation guides; each constant says why.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from drakit.dra.gates import DRIVER_VERSIONS, GateError, feature_gates
 from drakit.errors import UsageError
 from drakit.helm import Release
-from drakit.packaged import packaged
 from drakit.stack.model import Stack
+from drakit.stack.names import suggestion
+from drakit.targets.charts import Chart, find_chart
 
 OPERATOR = "gpu-operator"
 DRA_DRIVER = "dra-driver-nvidia-gpu"
+"""Names of the releases and their namespaces, whatever the charts are called."""
+
 DEVICE_CLASSES = ("gpu.nvidia.com", "mig.nvidia.com")
 """The DeviceClasses that every version of the driver brings."""
 
@@ -27,52 +31,96 @@ OPERATOR_VALUES: Mapping[str, Any] = {
     # Without a reboot the GPUs of a cloud instance often cannot change their MIG mode.
     "migManager": {"env": [{"name": "WITH_REBOOT", "value": "true"}]},
 }
+GPU_TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 
 
 def releases(stack: Stack, root: Path) -> Sequence[Release]:
     """The releases of `stack`; they do not depend on each other. `root` is the folder of the stack file.
 
     Raises:
-        UsageError: `charts` names a folder that lacks a chart, or charts this version of drakit cannot install.
+        UsageError: `charts` names a folder that lacks a chart, the DRA driver would not start with its feature
+            gates, or nothing is known of its version that a sandbox has to simulate.
     """
-    wanted = []
+    _check_driver(stack)
+    return tuple(_release(stack, name, chart) for name, chart in _charts(stack, root))
+
+
+def chart_warnings(stack: Stack, root: Path) -> Sequence[str]:
+    """What to tell of the charts that `releases` takes: a sentence each.
+
+    Raises:
+        UsageError: see `releases`.
+    """
+    warnings = [chart.warning for _, chart in _charts(stack, root) if chart.warning]
+    driver = stack.gpu.dra_driver
+    if driver.enabled and driver.version not in DRIVER_VERSIONS and not _simulated(stack):
+        warnings.append(f"Feature gates of the DRA driver {driver.version} are not known here: they were not checked.")
+    return tuple(warnings)
+
+
+def _charts(stack: Stack, root: Path) -> Iterator[tuple[str, Chart]]:
     if stack.gpu.operator.enabled:
-        chart = _chart(stack, root, OPERATOR, stack.gpu.operator.version)
-        wanted.append(Release(OPERATOR, OPERATOR, chart, values=OPERATOR_VALUES))
+        yield OPERATOR, find_chart(stack, root, OPERATOR, stack.gpu.operator.version, stand_in=_simulated(stack))
     if stack.gpu.dra_driver.enabled:
-        chart = _chart(stack, root, DRA_DRIVER, stack.gpu.dra_driver.version)
-        values = {
-            "gpuResourcesEnabledOverride": True,
-            "nvidiaDriverRoot": "/",
-            # Compute domains are for NVLink between nodes, which neither G6 nor P4d has.
-            "resources": {"computeDomains": {"enabled": False}},
-            "featureGates": dict(stack.gpu.dra_driver.feature_gates),
-        }
-        wanted.append(Release(DRA_DRIVER, DRA_DRIVER, chart, values=values))
-    return wanted
+        version = stack.gpu.dra_driver.version
+        # From 0.4 on the chart has its new name.
+        name = "nvidia-dra-driver-gpu" if _by_calendar(version) else DRA_DRIVER
+        yield DRA_DRIVER, find_chart(stack, root, name, version)
 
 
-def _chart(stack: Stack, root: Path, name: str, version: str) -> str:
+def _release(stack: Stack, name: str, chart: Chart) -> Release:
+    values = OPERATOR_VALUES if name == OPERATOR else _driver_values(stack)
+    return Release(name, name, chart.reference, chart.version, values, chart.repo)
+
+
+def _driver_values(stack: Stack) -> Mapping[str, Any]:
+    driver = stack.gpu.dra_driver
+    values: dict[str, Any] = {
+        "gpuResourcesEnabledOverride": True,
+        "nvidiaDriverRoot": "/",
+        # Compute domains are for NVLink between nodes, which neither G6 nor P4d has.
+        "resources": {"computeDomains": {"enabled": False}},
+        "featureGates": dict(driver.feature_gates),
+    }
+    if _by_calendar(driver.version):
+        # Its own default tolerates nothing, and GPU nodes are tainted.
+        values["kubeletPlugin"] = {"tolerations": [GPU_TOLERATION]}
     if stack.charts == "builtin":
-        return str(packaged("blueprints", "sandbox", "charts", name))
-    if stack.charts == "upstream":
+        # The one stand-in is every version's; the simulated driver reads its version from the image.
+        values["image"] = {"tag": f"v{driver.version}"}
+    return values
+
+
+def _check_driver(stack: Stack) -> None:
+    """Refuse what Helm would install without a word and the driver's pods would crash on."""
+    driver = stack.gpu.dra_driver
+    if not driver.enabled:
+        return
+    if driver.version not in DRIVER_VERSIONS:
+        if _simulated(stack):
+            raise UsageError(
+                f"gpu.draDriver.version: {driver.version} cannot be simulated.",
+                hint=f"Known versions: {', '.join(DRIVER_VERSIONS)}.",
+                code="unknown-driver-version",
+            )
+        return
+    try:
+        feature_gates(driver.feature_gates, driver.version)
+    except GateError as error:
+        known = feature_gates(version=driver.version).values
+        strange = [name for name in driver.feature_gates if name not in known and name in str(error)]
+        near = f"; {suggestion(strange[0], known, 'gates')}" if strange else ""
         raise UsageError(
-            "Charts from their publishers are not available in this version of drakit.",
-            hint="Use `charts: builtin`, or a folder that holds the charts.",
-            code="charts-unavailable",
-        )
-    folder = (root / Path(stack.charts).expanduser()).resolve()
-    archives = sorted(folder.glob(f"{name}-[v0-9]*.tgz"))
-    wanted = [
-        archive for archive in archives if archive.stem.removeprefix(f"{name}-").lstrip("v") == version.lstrip("v")
-    ]
-    if (folder / name / "Chart.yaml").exists():
-        return str(folder / name)
-    if wanted:
-        return str(wanted[0])
-    there = f"; it has {', '.join(archive.name for archive in archives)}" if archives else ""
-    raise UsageError(
-        f"The charts folder {folder} has no chart {name} {version}{there}.",
-        hint=f"Put it there as a folder {name}/ or as the archive {name}-{version}.tgz.",
-        code="chart-not-found",
-    )
+            f"gpu.draDriver.featureGates: the DRA driver {driver.version} would not start: {error}",
+            hint=f"Change the gates in the stack file{near}{'' if near.endswith('?') else '.'}",
+            code="invalid-feature-gates",
+        ) from error
+
+
+def _simulated(stack: Stack) -> bool:
+    return stack.target == "sandbox"
+
+
+def _by_calendar(version: str) -> bool:
+    """Whether a version of the DRA driver is one of 25.x, which came before 0.4."""
+    return int(version.partition(".")[0]) >= 25

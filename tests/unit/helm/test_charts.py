@@ -284,8 +284,17 @@ def test_feature_gates_are_one_variable_and_not_checked(render: Render) -> None:
         return value
 
     assert gates() is None
-    assert gates(TimeSlicingSettings=True, MPSSupport=False) == "MPSSupport=false,TimeSlicingSettings=true"
-    assert gates(MpsSupport="yes") == "MpsSupport=yes"
+    assert gates(TimeSlicingSettings=True, MPSSupport=False) == "MPSSupport=false,TimeSlicingSettings=true,"
+    assert gates(MpsSupport="yes") == "MpsSupport=yes,"
+
+
+@pytest.mark.parametrize(
+    ("version", "newer"), [("25.3.2", False), ("25.8.1", False), ("25.12.0", True), ("0.4.1", True)]
+)
+def test_classes_are_those_of_the_driver_version(render: Render, version: str, newer: bool) -> None:
+    objects = render(DRA, dra_values(image={"tag": f"v{version}"}))
+    assert (("DeviceClass", "vfio.gpu.nvidia.com") in objects) is newer
+    assert ("extendedResourceName" in objects["DeviceClass", "gpu.nvidia.com"]["spec"]) is newer
 
 
 @pytest.mark.parametrize("mps", [True, False])

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from drakit.dra.gates import DRIVER_VERSIONS
 from drakit.errors import UsageError
 from drakit.stack.model import Stack
-from drakit.targets.releases import DRA_DRIVER, OPERATOR, releases
+from drakit.targets.releases import DRA_DRIVER, OPERATOR, chart_warnings, releases
 
 
 def stack(**fields: object) -> Stack:
@@ -40,31 +41,61 @@ def test_feature_gates_reach_the_driver(tmp_path: Path) -> None:
     assert driver.values["featureGates"].items() >= {"MPSSupport": True, "TimeSlicingSettings": False}.items()
 
 
-@pytest.mark.parametrize("driver", [DRA_DRIVER, f"{DRA_DRIVER}-0.4.1.tgz"], ids=["folders", "archives"])
-def test_charts_from_a_folder(tmp_path: Path, driver: str) -> None:
-    charts = tmp_path / "charts"
-    for path in (charts / OPERATOR, charts / driver):
-        path.mkdir(parents=True)
-        (path / "Chart.yaml").touch()
-    # Another version's archive is not taken for it.
-    (charts / f"{DRA_DRIVER}-0.10.0.tgz").touch()
-    found = releases(stack(charts="./charts"), tmp_path)
-    assert [release.chart for release in found] == [str(charts / OPERATOR), str(charts / driver)]
+@pytest.mark.parametrize("version", DRIVER_VERSIONS)
+def test_the_stand_in_is_the_version_that_is_asked_for(tmp_path: Path, version: str) -> None:
+    _, driver = releases(stack(gpu={"draDriver": {"version": version}}), tmp_path)
+    assert driver.values["image"] == {"tag": f"v{version}"}
+    assert driver.version is None
 
 
-def test_a_folder_that_lacks_a_chart(tmp_path: Path) -> None:
-    (tmp_path / OPERATOR).mkdir()
-    (tmp_path / OPERATOR / "Chart.yaml").touch()
-    (tmp_path / f"{DRA_DRIVER}-0.4.0.tgz").touch()
-    (tmp_path / f"{DRA_DRIVER}-extras-1.tgz").touch()
-    with pytest.raises(UsageError, match=DRA_DRIVER) as caught:
-        releases(stack(charts="."), tmp_path)
-    assert caught.value.code == "chart-not-found"
-    assert f"{DRA_DRIVER}-0.4.0.tgz" in caught.value.message
-    assert f"{DRA_DRIVER}-0.4.1.tgz" in str(caught.value.hint)
+@pytest.mark.parametrize(("version", "tolerates"), [("25.12.0", True), ("0.4.1", False)])
+def test_drivers_that_tolerate_nothing_by_themselves(tmp_path: Path, version: str, tolerates: bool) -> None:
+    _, driver = releases(stack(gpu={"draDriver": {"version": version}}), tmp_path)
+    assert ("kubeletPlugin" in driver.values) is tolerates
 
 
-def test_charts_of_the_publishers_are_not_there_yet(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "gates", "words"),
+    [
+        ("0.4.1", {"MpsSupport": True}, "unrecognized feature gate: MpsSupport"),
+        ("25.8.1", {"DynamicMIG": True}, "unrecognized feature gate: DynamicMIG"),
+        (
+            "0.4.1",
+            {"DynamicMIG": True, "MPSSupport": True},
+            "DynamicMIG is currently mutually exclusive with MPSSupport",
+        ),
+        ("0.4.1", {"DeviceMetadata": True}, "DeviceMetadata requires PassthroughSupport to also be enabled"),
+    ],
+)
+@pytest.mark.parametrize("charts", ["builtin", "upstream"])
+def test_gates_that_the_driver_would_not_start_with(
+    tmp_path: Path, charts: str, version: str, gates: dict[str, bool], words: str
+) -> None:
+    driver = {"version": version, "featureGates": gates}
     with pytest.raises(UsageError) as caught:
-        releases(stack(charts="upstream"), tmp_path)
-    assert caught.value.code == "charts-unavailable"
+        releases(stack(charts=charts, gpu={"draDriver": driver}), tmp_path)
+    assert caught.value.code == "invalid-feature-gates"
+    assert caught.value.message == f"gpu.draDriver.featureGates: the DRA driver {version} would not start: " + (
+        words if words.startswith("unrecognized") else f"feature gate {words}"
+    )
+    # A driver that is not installed crashes nothing.
+    assert releases(stack(charts=charts, gpu={"draDriver": {**driver, "enabled": False}}), tmp_path)
+
+
+def test_a_misspelt_gate_has_a_suggestion(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        releases(stack(gpu=gpu(MpsSupport=True)), tmp_path)
+    assert caught.value.hint == "Change the gates in the stack file; did you mean MPSSupport?"
+
+
+def test_a_driver_that_is_not_known_is_not_simulated(tmp_path: Path) -> None:
+    unknown = {"draDriver": {"version": "0.5.0", "featureGates": {"FabricManagerPartitioning": True}}}
+    with pytest.raises(UsageError) as caught:
+        releases(stack(gpu=unknown), tmp_path)
+    assert caught.value.code == "unknown-driver-version"
+    assert "0.4.1" in str(caught.value.hint)
+    # On EKS it is NVIDIA's to know.
+    on_eks = stack(target="eks", charts="upstream", gpu=unknown)
+    assert releases(on_eks, tmp_path)[1].version == "0.5.0"
+    (warning,) = chart_warnings(on_eks, tmp_path)
+    assert "0.5.0" in warning

@@ -60,14 +60,19 @@ helm.sh/chart: {{ printf "%s-%s" (include "dra.name" .) (.Chart.Version | replac
 {{ $found }}
 {{- end -}}
 
-{{/* FEATURE_GATES, as name=value pairs in the order of their names. */}}
+{{/* FEATURE_GATES: name=value pairs in the order of their names, a comma after each, as NVIDIA's chart has it. */}}
 {{- define "dra.featureGates" -}}
-{{- $gates := list -}}
-{{- range $name, $value := .Values.featureGates -}}{{- $gates = append $gates (printf "%s=%v" $name $value) -}}{{- end -}}
+{{- $gates := "" -}}
+{{- range $name, $value := .Values.featureGates -}}{{- $gates = printf "%s%s=%v," $gates $name $value -}}{{- end -}}
 {{- with $gates -}}
 - name: FEATURE_GATES
-  value: {{ join "," . | quote }}
+  value: {{ . | quote }}
 {{- end -}}
+{{- end -}}
+
+{{/* Not empty for a driver before 25.12, which has no VFIO class and no extended resource. */}}
+{{- define "dra.before2512" -}}
+{{- regexFind "^v25\\.[38]\\." .Values.image.tag -}}
 {{- end -}}
 
 {{/* Where a component's pods may run. Takes the component's values. */}}
