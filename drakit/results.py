@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from drakit.dra.devices import Device
-from drakit.dra.findings import Finding
 from drakit.dra.evidence import Check, ClaimProof, PodProof, SharerProof
+from drakit.dra.findings import Finding
 from drakit.errors import DrakitError, ExitCode
 
 SCHEMA = "drakit/v1"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from drakit.dra.devices import AllocatedDevice, Device, Holder
+from drakit.dra.findings import Finding
 from drakit.dra.proof import Check, ClaimProof, PodProof
 from drakit.errors import NotProven
 from drakit.results import (
@@ -17,6 +18,7 @@ from drakit.results import (
     GroupScale,
     GroupStatus,
     KubernetesVersion,
+    LintResult,
     NodeStatus,
     PlannedResource,
     PlanResult,
@@ -89,6 +91,14 @@ def samples() -> Mapping[str, Result]:
         "demo": DemoResult(demos=(demo(proved=True),)),
         "demo-unproved": DemoResult(
             demos=(demo(proved=False),), failure=NotProven("The demo basic is not proven:\n  uuid: none", hint="Look.")
+        ),
+        "lint": LintResult(
+            file="a.yaml",
+            driver="0.4.1",
+            feature_gates=("MPSSupport",),
+            findings=(
+                Finding("a.yaml", "ResourceClaim x/shared", "spec.devices", "error", "refused " * 20, "config", 7),
+            ),
         ),
         "down": DownResult(removed={"node_group": 2}, leftovers=("a volume",), kept=(), seconds=2.0),
         "tools": ToolsResult(

@@ -21,7 +21,7 @@ def shown(result: Result, *, verbose: bool = False, **options: Any) -> str:
     return out.getvalue()
 
 
-SAMPLES = ["up", "plan", "scale", "status", "demo", "demo-unproved", "down", "tools", "text"]
+SAMPLES = ["up", "plan", "scale", "status", "demo", "demo-unproved", "lint", "down", "tools", "text"]
 
 
 @pytest.mark.parametrize("name", SAMPLES)
