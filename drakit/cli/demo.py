@@ -1,27 +1,35 @@
 """`drakit demo`."""
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from drakit.cli.execute import FileOption, Output, OutputOption, TimeoutOption, VerboseOption, execute
+from drakit.cli.execute import FileOption, Output, OutputOption, TimeoutOption, VerboseOption, YesOption, execute
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
 def demo(
-    strategy: Annotated[str, typer.Argument(metavar="STRATEGY", help="Which demo: basic.")],
+    strategy: Annotated[
+        str, typer.Argument(metavar="STRATEGY", help="Which demo: basic, timeslicing, mps, mig, or all of them.")
+    ],
     manifests: Annotated[bool, typer.Option("--manifests", help="Print the manifests instead, for kubectl.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the demo's objects in the cluster.")] = False,
+    scale: Annotated[
+        bool, typer.Option("--scale", help="Add the nodes and MIG partitions that are missing, and remove them after.")
+    ] = False,
     file: FileOption = None,
     output: OutputOption = Output.TEXT,
+    yes: YesOption = False,
     timeout: TimeoutOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Run a GPU sharing demo and prove that the sharing happened. What it made is removed again.
 
-    Example: drakit demo basic
+    Example: drakit demo timeslicing --scale
     """
     from drakit.commands.demo import demo as run
     from drakit.commands.demo import demo_manifests
@@ -34,7 +42,32 @@ def demo(
         objects = await demo_manifests(session, strategy)
         return TextResult(name="demo", text=to_yaml(objects), value={"manifests": objects})
 
+    agreed = float("inf") if yes else 0.0
+    if scale and not yes and not manifests and output is Output.TEXT and _is_a_person():
+        agreed = _ask(strategy, file, timeout, keep=keep)
+
     async def work(session: Session) -> Result:
-        return await show(session) if manifests else await run(session, strategy, keep=keep)
+        return await show(session) if manifests else await run(session, strategy, keep=keep, scale=scale, agreed=agreed)
 
     execute("demo", work, file=file, output=output, timeout=timeout, verbose=verbose)
+
+
+def _is_a_person() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _ask(strategy: str, file: Path | None, timeout: float | None, *, keep: bool) -> float:
+    """The price that somebody at the terminal agrees to, in US dollars an hour; before any progress is shown there."""
+    import asyncio
+
+    from drakit.commands.demo import price
+    from drakit.commands.session import open_session
+    from drakit.errors import DrakitError
+
+    try:
+        what, cost = asyncio.run(price(open_session(file, lambda _: None, timeout), strategy, keep=keep))
+    except DrakitError:  # told when it is run
+        return 0.0
+    if cost == 0:
+        return 0.0
+    return cost if typer.confirm(f"{what}: ${cost:.2f} an hour while the demo runs. Go on?", err=True) else 0.0

@@ -13,7 +13,7 @@ from drakit.commands.nodes import INSTANCE_TYPE_LABEL, group_of
 from drakit.commands.session import Session
 from drakit.dra.catalogue import INSTANCE_TYPES, InstanceType, instance_type
 from drakit.dra.devices import Device, devices_of
-from drakit.dra.mig import UnknownMigConfig, layout
+from drakit.dra.mig import ALL_DISABLED, UnknownMigConfig, layout, mig_configs
 from drakit.engine.events import Report
 from drakit.engine.step import Step, run_steps
 from drakit.errors import ClusterError, PreflightError, UsageError
@@ -66,14 +66,15 @@ async def mig_set(session: Session, group: str, config: str) -> MigResult:
             await run_steps([Step("mig", work)], journal=journal, emit=session.emit)
         journal.close()
     declared = groups[group].mig
-    differs = session.file is not None and declared != config
+    differs = session.file is not None and (declared or ALL_DISABLED) != config
     return MigResult(
         group=group,
         config=config,
         nodes=tuple(done),
         seconds=round(time.monotonic() - started, 3),
         warnings=(
-            f"nodeGroups.{group}.mig is {declared or 'not set'} in the stack file: nodes that come later get that.",
+            f"Nodes that come later get {declared or ALL_DISABLED}: "
+            f"nodeGroups.{group}.mig is {declared or 'not set'} in the stack file.",
         )
         if differs
         else (),
@@ -177,6 +178,20 @@ def declared(groups: Mapping[str, NodeGroup], nodes: Iterable[Object]) -> dict[s
     """The MIG configuration that the stack file has for each of the nodes, by name; without those it has none for."""
     configs = {name: group.mig for name, group in groups.items() if group.mig}
     return {node["metadata"]["name"]: configs[str(group_of(node))] for node in nodes if group_of(node) in configs}
+
+
+def outdated(nodes: Iterable[Object], devices: Sequence[Device]) -> list[tuple[str, str | None, str]]:
+    """Nodes whose driver has not been restarted since their GPUs were partitioned: name, node group, configuration."""
+    found = []
+    for node in nodes:
+        labels, name = node["metadata"].get("labels", {}), node["metadata"]["name"]
+        kind = INSTANCE_TYPES.get(labels.get(INSTANCE_TYPE_LABEL, ""))
+        if kind is None or kind.gpu is None or labels.get(CONFIG) not in mig_configs(kind.gpu):
+            continue
+        published = _content(devices, name)
+        if labels.get(STATE) == "success" and published and published != expected(kind, labels[CONFIG]):
+            found.append((name, group_of(node), labels[CONFIG]))
+    return found
 
 
 def expected(kind: InstanceType, config: str) -> Content:

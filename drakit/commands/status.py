@@ -1,5 +1,6 @@
 """`drakit status`: nodes, devices and who has them, and what is wrong."""
 
+from drakit.commands.mig import outdated
 from drakit.commands.nodes import INSTANCE_TYPE_LABEL, group_of, is_ready
 from drakit.commands.session import Session, not_running, not_up
 from drakit.dra.devices import Device, devices_of
@@ -45,6 +46,11 @@ async def status(session: Session) -> StatusResult:
     )
     problems += [f"Node {node.name} is not Ready." for node in statuses if not node.ready]
     devices = devices_of(slices, claims)
+    problems += [
+        f"Node {name}: its GPUs are partitioned as {config}, and the DRA driver does not know it yet; "
+        f"`drakit mig set {group} {config}` restarts it."
+        for name, group, config in outdated(nodes, devices)
+    ]
     return StatusResult(
         stack=session.stack.name,
         target=target.name,

@@ -19,7 +19,10 @@ class Holder:
 
 @dataclass(frozen=True)
 class Device:
-    """A device that the NVIDIA driver publishes. `memory` is a Kubernetes quantity."""
+    """A device that the NVIDIA driver publishes.
+
+    `memory` is a Kubernetes quantity. The driver publishes `multiprocessors` of MIG partitions alone.
+    """
 
     node: str
     name: str
@@ -30,6 +33,7 @@ class Device:
     profile: str | None = None
     parent: str | None = None
     allocated_to: tuple[Holder, ...] = field(default=())
+    multiprocessors: int | None = None
 
 
 @dataclass(frozen=True)
@@ -105,16 +109,19 @@ def _device(obj: Object, device: Object, holders: Mapping[tuple[str, str], tuple
     pool = obj["spec"]["pool"]["name"]
     spec = device.get("basic") or device  # v1beta1 keeps them one level down
     attributes = spec.get("attributes") or {}
+    capacity = spec.get("capacity") or {}
+    multiprocessors = capacity.get("multiprocessors", {}).get("value", "")
     return Device(
         node=obj["spec"].get("nodeName") or pool,
         name=device["name"],
         type=_attribute(attributes, "type") or "unknown",
         product=_attribute(attributes, "productName"),
-        memory=(spec.get("capacity") or {}).get("memory", {}).get("value"),
+        memory=capacity.get("memory", {}).get("value"),
         uuid=_attribute(attributes, "uuid"),
         profile=_attribute(attributes, "profile"),
         parent=_attribute(attributes, "parentUUID"),
         allocated_to=holders.get((pool, device["name"]), ()),
+        multiprocessors=int(multiprocessors) if multiprocessors.isdigit() else None,
     )
 
 

@@ -177,6 +177,7 @@ class Helm:
         *,
         installed: Sequence[InstalledRelease] | None = None,
         wait: bool = False,
+        again: bool = False,
     ) -> bool:
         """Install or upgrade `release`, unless it is deployed with the same chart and values.
 
@@ -185,6 +186,7 @@ class Helm:
             timeout: seconds, for each of hooks, waiting and recovery.
             installed: what `list` returned for a sequence with this release; asked for when omitted.
             wait: let Helm wait until pods are ready and jobs complete.
+            again: upgrade in any case, which brings back what somebody has deleted.
 
         Returns:
             Whether anything was changed.
@@ -196,7 +198,7 @@ class Helm:
         if current and current.status in _INTERRUPTED and await self._outwaited(release, report, timeout):
             current = _find(await self.list([release]), release)
         mark = self.fingerprint(release)
-        if current and current.status == Status.DEPLOYED and current.fingerprint == mark:
+        if current and current.status == Status.DEPLOYED and current.fingerprint == mark and not again:
             return False
         revision = await self._recover(release, current, report, timeout) if current else 0
         doing = "upgrade" if revision and current and current.status != Status.UNINSTALLED else "install"

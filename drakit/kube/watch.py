@@ -64,6 +64,12 @@ class Store:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, LAST_RETRY_SECONDS)
 
+    def keep(self, obj: Object) -> None:
+        """Note an object as a write has answered it, unless the watch has brought a newer one already."""
+        known = self.objects.get(key_of(obj))
+        if known is None or _version(known) < _version(obj):
+            self.objects[key_of(obj)] = obj
+
     async def _list(self, changed: Callable[[Object], None], deleted: Callable[[Object], None]) -> str:
         objects, version = await self.kube.list(self.kind, self.namespace, labels=self.labels, fields=self.fields)
         current = {key_of(obj): obj for obj in objects}
@@ -85,6 +91,12 @@ class Store:
         elif event in ("ADDED", "MODIFIED"):
             self.objects[key_of(obj)] = obj
             changed(obj)
+
+
+def _version(obj: Object) -> int:
+    # Opaque by the API's contract until 1.34, a number in every release.
+    version = obj["metadata"]["resourceVersion"]
+    return int(version) if version.isdigit() else 0
 
 
 async def wait_for(

@@ -14,6 +14,7 @@ from drakit.results import (
     DownResult,
     KubernetesVersion,
     LintResult,
+    MigNode,
     MigResult,
     PlanResult,
     Result,
@@ -110,10 +111,7 @@ def _(result: PlanResult, page: _Page) -> None:
 
 @_register(MigResult)
 def _(result: MigResult, page: _Page) -> None:
-    rows = [
-        (node.name, "yes" if node.changed else "no", ", ".join(f"{n} {what}" for what, n in node.devices.items()) or "none")
-        for node in result.nodes
-    ]
+    rows = ((_short(node.name, page), _yes(node.changed), _devices(node)) for node in result.nodes)
     page.table(("NODE", "CHANGED", "DEVICES"), rows)
     page.line(f"{result.group} is {result.config}; {result.seconds:.1f} s")
 
@@ -194,6 +192,10 @@ def _(result: ToolsResult, page: _Page) -> None:
     for tool in result.tools:
         for reason in tool.refused:
             page.line(f"{tool.name}: {reason}", style="dim")
+
+
+def _devices(node: MigNode) -> str:
+    return ", ".join(f"{number} {what}" for what, number in node.devices.items()) or "none"
 
 
 def _short(node: str, page: _Page) -> str:

@@ -194,7 +194,7 @@ class Simulator:
                 raise
             return
         # Not left to the watch, which may come after the next look at the group's size.
-        self._nodes.objects["", name] = created
+        self._nodes.keep(created)
         await self._renew_lease(created)
         log.info("node %s of group %s joined", name, group.name)
 
@@ -257,14 +257,14 @@ class Simulator:
         if plugin is None:
             self._once(("plugin", name), partial(self._start_plugin, node, pod))
             return
-        container = driver_container(pod)
-        wanted = slice_spec(name, plugin.model.devices.values(), self.api.version, driver_version=version_of(container))
+        version = version_of(driver_container(pod))
+        wanted = slice_spec(name, plugin.model.devices.values(), self.api.version, driver_version=version)
         published = self._slices_of(name)
         if not wanted["devices"]:
             if published:
                 self._once(("unpublish", name), partial(self._unpublish, name))
         elif not published:
-            self._once(("publish", name), partial(self._publish, node, wanted))
+            self._once(("publish", name), partial(self._publish, node, wanted, version))
         elif published[0]["spec"]["devices"] != wanted["devices"]:
             self._once(("publish", name), partial(self._republish, published[0], wanted))
 
@@ -289,15 +289,15 @@ class Simulator:
         node = self._nodes.objects.get(("", name))
         return machine_of(node, gpus).gpus if node else gpus
 
-    async def _publish(self, node: Object, spec: Object) -> None:
-        created = await self.kube.create(self.api.slice, slice_object(node, spec, self.api.api_version))
-        self._slices.objects["", created["metadata"]["name"]] = created
+    async def _publish(self, node: Object, spec: Object, version: str) -> None:
+        created = await self.kube.create(self.api.slice, slice_object(node, spec, self.api.api_version, version))
+        self._slices.keep(created)
 
     async def _republish(self, existing: Object, spec: Object) -> None:
         """Change the pool's one slice in place, as the driver's library does: in the same generation."""
         name = existing["metadata"]["name"]
         patch = {"spec": {"devices": spec["devices"]}}
-        self._slices.objects["", name] = await self.kube.patch(self.api.slice, name, patch)
+        self._slices.keep(await self.kube.patch(self.api.slice, name, patch))
 
     async def _unpublish(self, name: str) -> None:
         for obj in self._slices_of(name):
@@ -320,9 +320,10 @@ class Simulator:
         self._once(("mig", name), partial(self._configure_mig, node, gpus_of(name, kind), reboots=reboots))
 
     async def _configure_mig(self, node: Object, gpus: Sequence[PhysicalGpu], *, reboots: bool) -> None:
-        after = await configure(self.kube, self.api, node, gpus, reboots=reboots)
         # Not left to the watch: it may come after the next look, which would find the work undone.
-        self._nodes.objects["", node["metadata"]["name"]] = after
+        after = await configure(self.kube, self.api, node, gpus, reboots=reboots)
+        if key_of(after) in self._nodes.objects:
+            self._nodes.keep(after)
 
     def _slices_of(self, node: str) -> list[Object]:
         specs = self._slices.objects.values()

@@ -91,8 +91,11 @@ async def test_mig_set_partitions_a_group(p4d, kube, api):
 async def test_slices_change_only_when_the_driver_restarts(p4d, kube, api):
     assert await set_label(kube, "all-1g.5gb") == "success"
     assert await published(kube, api) == {"gpu": 8}
+    (problem,) = p4d.drakit("status")["result"]["problems"]
+    assert "`drakit mig set p4d all-1g.5gb` restarts it" in problem
     await restart_driver(kube)
     await publishes(kube, api, p1g_5gb=56)
+    assert p4d.drakit("status")["result"]["problems"] == []
     # MIG mode without instances: nothing to publish.
     assert await set_label(kube, "all-enabled") == "success"
     await restart_driver(kube)

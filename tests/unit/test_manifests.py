@@ -6,7 +6,6 @@ from jinja2 import TemplateError
 from ruamel.yaml import YAML
 
 from drakit.manifests import render_manifests, to_yaml
-from drakit.packaged import packaged
 
 TEXTS = ["plain", "", "yes", "1.33", "null"]
 TEXTS += ["a: b\n- c # d", '"', "'", "\\n", "{{ x }}", "<&>", "é", "\x1b[31m", "\u2028"]
@@ -38,19 +37,6 @@ def test_documents_without_content_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "t.j2"
     path.write_text("---\nkind: A\n---\n# nothing\n---\nkind: B\n")
     assert [manifest["kind"] for manifest in render_manifests(path, {})] == ["A", "B"]
-
-
-@pytest.mark.parametrize("version", ["v1", "v1beta2", "v1beta1"])
-def test_the_basic_demo(version: str) -> None:
-    api = f"resource.k8s.io/{version}"
-    objects = render_manifests(packaged("templates", "demos", "basic.yaml.j2"), {"namespace": "ns", "api_version": api})
-    assert [obj["kind"] for obj in objects] == ["Namespace", "ResourceClaimTemplate", "Pod"]
-    _, template, pod = objects
-    assert (template["apiVersion"], template["metadata"]["namespace"]) == (api, "ns")
-    (request,) = template["spec"]["spec"]["devices"]["requests"]
-    wanted = {"deviceClassName": "gpu.nvidia.com"}
-    assert request == {"name": "gpu", **(wanted if version == "v1beta1" else {"exactly": wanted})}
-    assert pod["spec"]["resourceClaims"][0]["resourceClaimTemplateName"] == template["metadata"]["name"]
 
 
 def test_a_stream_of_yaml_documents_reads_back() -> None:

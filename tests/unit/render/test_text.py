@@ -21,7 +21,7 @@ def shown(result: Result, *, verbose: bool = False, **options: Any) -> str:
     return out.getvalue()
 
 
-SAMPLES = ["up", "plan", "scale", "status", "demo", "demo-unproved", "lint", "down", "tools", "text"]
+SAMPLES = ["up", "plan", "scale", "mig", "status", "demo", "demo-unproved", "lint", "down", "tools", "text"]
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -44,6 +44,7 @@ def test_no_kind_of_result_is_forgotten(samples: Mapping[str, Result]) -> None:
         ("up", ["gpu.nvidia.com, mig.nvidia.com", "/home/ada/stacks/.drakit/sandbox/kubeconfig", "changed: terraform"]),
         ("plan", ["create   terraform_data.control_plane", "install  release gpu-operator", "$1.50 an hour"]),
         ("scale", ["g6          0     1   1", "1 device published"]),
+        ("mig", ["yes      8 3g.20gb, 8 2g.10gb, 16 1g.5gb", "p4d is all-balanced; 4.2 s"]),
         ("status", ["g6.4xlarge  yes", "GPU-18db0e85 ", "gpu-test1/gpu-pod", ": 1 allocated, 0 free."]),
         ("status", ["problem: the simulator does not run"]),
         ("demo", ["basic: proved", "ok     claims-allocated", "running 1.23 s"]),
