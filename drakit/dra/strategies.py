@@ -154,13 +154,13 @@ ADVICE: Mapping[str, str] = {
     "device-not-shared": "Two claims have the device: is a second DRA driver on? `drakit status` shows the holders.",
     "workload-ran": "`kubectl logs` of the pod has CUDA's own words.",
     "sharing-configured": "The allocation has another configuration than the claim asked for: "
-    "`kubectl get resourceclaim -o yaml` shows it, `drakit lint` checks it.",
+    "`kubectl get resourceclaim -o yaml` shows it, `drakit lint FILE` checks it.",
     "sharers-agree-on-uuid": "The pods have different GPUs: do they name one ResourceClaim, not a template?",
     "partitions-differ": "Two containers see one partition: `kubectl get resourceclaim -o yaml` shows who has which.",
     "mps-daemon-ready": "The MPS control daemon is not up: `kubectl get deployments -A` and `kubectl logs` of the "
     "driver's kubelet plugin say why; it needs the feature gate MPSSupport.",
     "mps-pipe-present": "The container has no MPS pipe: it was prepared without MPS. Does the claim's "
-    "configuration name its request? `drakit lint` checks it.",
+    "configuration name its request? `drakit lint FILE` checks it.",
     "mps-threads-limited": "The process is no client of the MPS daemon, or the daemon has no thread limit: "
     "`kubectl logs` of the mps-control-daemon tells its clients. Clients must run under the daemon's user.",
     "mps-memory-limited": "The MPS daemon has no memory limit for the device: `kubectl get deployments -A -o yaml` "

@@ -250,6 +250,13 @@ def _errors(server: str, what: str = "") -> Iterator[None]:
         raise ClusterError(
             f"{prefix}Kubernetes refused: {status.message}", code=code, details={"status": status.code}
         ) from error
+    except ConfigError as error:
+        # lightkube's word for a credential plugin that failed.
+        raise ClusterError(
+            f"{prefix}the kubeconfig gives no credentials: {error}",
+            hint="`kubectl get nodes` with the same kubeconfig shows what its credential plugin says.",
+            code="unauthorized",
+        ) from error
     except httpx2.HTTPStatusError as error:
         status_code = error.response.status_code
         raise ClusterError(

@@ -89,8 +89,9 @@ class Store:
             self.objects.pop(key_of(obj), None)
             deleted(obj)
         elif event in ("ADDED", "MODIFIED"):
-            self.objects[key_of(obj)] = obj
-            changed(obj)
+            # Not over what `keep` has noted since.
+            self.keep(obj)
+            changed(self.objects[key_of(obj)])
 
 
 def _version(obj: Object) -> int:

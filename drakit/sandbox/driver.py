@@ -98,7 +98,7 @@ class Plugin:
                 await mps.wait_ready(self.kube, settings, self.pod)
             except mps.NotReady as error:
                 # The claim stays half prepared, as the driver leaves it, until it is asked for again or given back.
-                raise PrepareError(_not_ready(preparation, error)) from error
+                raise PrepareError(_not_ready(self.model.gates, preparation, error)) from error
         devices: dict[str, list[PreparedDevice]] = {}
         for prepared in preparation.devices:
             # Towards the kubelet a subrequest has its request's name.
@@ -112,9 +112,11 @@ class Plugin:
             await mps.stop(self.kube, settings, self.pod["metadata"]["namespace"])
 
 
-def _not_ready(preparation: Preparation, error: Exception) -> str:
-    claim = f"{preparation.namespace}/{preparation.name}:{preparation.claim_uid}"
+def _not_ready(gates: FeatureGates, preparation: Preparation, error: Exception) -> str:
+    claim, what = preparation.claim_uid, "GPU config"
+    if gates.since("25.12.0"):
+        claim, what = f"{preparation.namespace}/{preparation.name}:{claim}", "config"
     return (
-        f"error preparing devices for claim {claim}: prepare devices failed: error applying config: "
+        f"error preparing devices for claim {claim}: prepare devices failed: error applying {what}: "
         f"MPS control daemon is not yet ready: {error}"
     )

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from drakit.sandbox.kubelet import Kubelet
 from drakit.sandbox.layout import Layout
-from drakit.sandbox.podstatus import ContainerRun, PodRun, now_utc
+from drakit.sandbox.podstatus import PodRun, now_utc
 
 FOLLOW_SECONDS = 0.2
 """How often a followed log is looked at when no line is due sooner: a container may be stopped or restarted."""
@@ -70,7 +70,8 @@ class KubeletServer:
         query = request.query_params
         if query.get("follow") in ("true", "1"):
             return StreamingResponse(_follow(run, names["container"], query), media_type="text/plain")
-        return PlainTextResponse("".join(_lines(current, query, now_utc())))
+        now = now_utc()
+        return PlainTextResponse("".join(_lines(current.text(now), query, now)))
 
 
 async def _unsupported(request: Request) -> Response:
@@ -83,19 +84,21 @@ async def _unsupported(request: Request) -> Response:
 async def _follow(run: PodRun, container: str, query: QueryParams) -> AsyncIterator[str]:
     sent = 0
     while True:
-        current = run.containers[container]
-        lines = _lines(current, query, now_utc())
-        for line in lines[sent:]:
+        current, now = run.containers[container], now_utc()
+        ended = current.ended is not None
+        printed = current.text(now)
+        for line in _lines(printed[sent:], query, now):
             yield line
-        sent = len(lines)
-        if current.ended:
+        sent = len(printed)
+        if ended:
             return
+        # How many lines to begin with is asked once.
+        query = QueryParams({"timestamps": query.get("timestamps", "")})
         await asyncio.sleep(min(current.next_line(now_utc()), FOLLOW_SECONDS))
 
 
-def _lines(current: ContainerRun, query: QueryParams, now: datetime.datetime) -> list[str]:
+def _lines(lines: list[tuple[datetime.datetime, str]], query: QueryParams, now: datetime.datetime) -> list[str]:
     get = query.get
-    lines = current.text(now)
     if since := get("sinceSeconds"):
         lines = [(when, line) for when, line in lines if (now - when).total_seconds() <= float(since)]
     if tail := get("tailLines"):

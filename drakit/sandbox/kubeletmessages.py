@@ -38,10 +38,19 @@ class ClaimMessages:
         text = f"pod {name} ({uid}) is not allowed to use ResourceClaim {self.claim} ({claim_uid})"
         return f"{PREFIX}prepare dynamic resources: {text}"
 
+    def not_found(self, pod: Object) -> str:
+        """There is no such claim."""
+        text = f'resourceclaims.resource.k8s.io "{self.claim}" not found'
+        if self._old:
+            name = pod["metadata"]["name"]
+            return f"{PREFIX}failed to fetch ResourceClaim {self.claim} referenced by pod {name}: {text}"
+        return f"{PREFIX}prepare dynamic resources: fetch ResourceClaim {self.claim}: {text}"
+
     def not_allocated(self) -> str:
-        """The claim has no allocation, or is not there."""
-        inner = "" if self._old else "prepare dynamic resources: "
-        return f"{PREFIX}{inner}ResourceClaim {self.claim} is not allocated"
+        """The claim has no allocation."""
+        if self._old:
+            return f"{PREFIX}locked cache operation: claim {self.namespace}/{self.claim}: not allocated"
+        return f"{PREFIX}prepare dynamic resources: ResourceClaim {self.claim}: not allocated"
 
     def failed(self, error: Exception) -> str:
         """The driver answered with an error for this claim."""

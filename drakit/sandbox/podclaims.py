@@ -43,22 +43,18 @@ class PodClaims:
         pod = run.pod
         namespace = pod["metadata"]["namespace"]
         by_claim: dict[str, ByRequest] = {}
-        uids: list[str] = []
         for name, claim_name in claim_names(pod).items():
             messages = ClaimMessages(self._kubernetes, namespace, claim_name)
             claim = await self._kube.get(self._api.claim, claim_name, namespace)
-            if claim is None or not claim.get("status", {}).get("allocation"):
-                raise _not_yet(messages.not_allocated())
-            uids.append(claim["metadata"]["uid"])
+            if claim is None:
+                raise _not_yet(messages.not_found(pod))
+            _check(pod, claim, messages)
             # Noted before it is done: what is half prepared when the pod goes is given back too.
-            run.claims = tuple(uids)
+            run.claims = tuple(dict.fromkeys((*run.claims, claim["metadata"]["uid"])))
             by_claim[name] = await self._prepare(pod, claim, messages)
         return {container["name"]: _devices_of(container, by_claim) for container in _containers(pod)}
 
     async def _prepare(self, pod: Object, claim: Object, messages: ClaimMessages) -> ByRequest:
-        reserved = {consumer["uid"] for consumer in claim["status"].get("reservedFor", ())}
-        if pod["metadata"]["uid"] not in reserved:
-            raise _not_yet(messages.not_reserved(pod, claim["metadata"]["uid"]))
         if not any(r["driver"] == DRIVER for r in claim["status"]["allocation"]["devices"]["results"]):
             return {}
         plugin = self._plugin(pod["spec"]["nodeName"])
@@ -83,6 +79,15 @@ def claim_names(pod: Object) -> dict[str, str]:
         for claim in pod["spec"].get("resourceClaims", ())
     }
     return {name: claim for name, claim in names.items() if claim}
+
+
+def _check(pod: Object, claim: Object, messages: ClaimMessages) -> None:
+    """What the kubelet itself makes sure of, in its order."""
+    status = claim.get("status", {})
+    if pod["metadata"]["uid"] not in {consumer["uid"] for consumer in status.get("reservedFor", ())}:
+        raise _not_yet(messages.not_reserved(pod, claim["metadata"]["uid"]))
+    if not status.get("allocation"):
+        raise _not_yet(messages.not_allocated())
 
 
 def _containers(pod: Object) -> Sequence[Object]:

@@ -37,6 +37,16 @@ _SILENT = {
     "for",
     "{",
     "}",
+    # There are no files: what works on them has nothing to do.
+    "chmod",
+    "cp",
+    "ln",
+    "mkdir",
+    "mount",
+    "mv",
+    "rm",
+    "sed",
+    "touch",
 }
 
 
@@ -149,7 +159,8 @@ def _plugin(container: Object) -> _Part:
     try:
         gates_of(container)
     except GateError as error:
-        return _Part([(0.0, f"Error: {error}")], 0.1, 1)
+        prefix = "feature gate validation failed: " if error.stage == "GATEVALIDATE" else ""
+        return _Part([(0.0, f"Error: {prefix}{error}")], 0.1, 1)
     return _Part(seconds=FOREVER)
 
 
@@ -202,7 +213,7 @@ def nvidia_smi_list(devices: Sequence[PreparedDevice]) -> Iterator[str]:
         yield f"GPU {index}: {own[0].device.gpu.model.product_name} (UUID: {parent})"
         partitions = [(p.device, p.device.placement) for p in own if p.device.placement]
         for number, (device, placement) in enumerate(partitions):
-            yield f"  MIG {placement.profile.name:<11}  Device {number:>2}: (UUID: {device.uuid})"
+            yield f"  MIG {placement.profile.name:<11} Device {number:>2}: (UUID: {device.uuid})"
 
 
 def _duration(text: str) -> float:

@@ -19,6 +19,8 @@ from drakit.results import (
     GroupStatus,
     KubernetesVersion,
     LintResult,
+    MigNode,
+    MigResult,
     NodeStatus,
     PlannedResource,
     PlanResult,
@@ -77,6 +79,12 @@ def samples() -> Mapping[str, Result]:
         ),
         "scale": ScaleResult(
             node_groups={"g6": GroupScale(0, 1, 1)}, devices=PublishedDevices(1), hourly_cost=1.3, seconds=0.9
+        ),
+        "mig": MigResult(
+            group="p4d",
+            config="all-balanced",
+            nodes=(MigNode(NODE, True, {"3g.20gb": 8, "2g.10gb": 8, "1g.5gb": 16}),),
+            seconds=4.2,
         ),
         "status": StatusResult(
             stack="sandbox",

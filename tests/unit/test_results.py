@@ -35,6 +35,11 @@ SHAPES: Mapping[str, Mapping[str, set[str]]] = {
         "nodeGroups.*": {"from", "to", "ready"},
         "devices": {"published"},
     },
+    "mig": {
+        "": {"group", "config", "nodes", "seconds"},
+        "nodes.*": {"name", "changed", "devices"},
+        "nodes.*.devices": {"3g.20gb", "2g.10gb", "1g.5gb"},
+    },
     "demo": {
         "demos.*": {"strategy", "proved", "checks", "pods", "claims", "timings"},
         "demos.*.checks.*": {"name", "ok", "evidence"},

@@ -108,7 +108,7 @@ def _device_classes(session: Session, strategies: Sequence[Strategy], situation:
     if not session.stack.gpu.dra_driver.enabled:
         hint = f"Set gpu.draDriver.enabled: true in {_stack_file(session)}, then `drakit up`."
     else:
-        hint = "`drakit up` brings it."
+        hint = "`drakit up` installs it."
     names = " and ".join(missing)
     what = "DeviceClass" if len(missing) == 1 else "DeviceClasses"
     return [Lack("no-device-class", f"The cluster has no {what} {names}, which NVIDIA's DRA driver brings.", hint)]

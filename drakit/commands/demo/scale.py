@@ -134,6 +134,14 @@ class Scaling:
         self.keep()
         return True
 
+    def how_to_undo(self) -> str:
+        """The commands that put back what was changed."""
+        sizes = [f"{name}={before}" for name, (before, _) in self.changed.sizes.items()]
+        commands = [f"`drakit scale {' '.join(sizes)}`"] if sizes else []
+        kept = {name: nodes for name, nodes in self.changed.mig.items() if name not in self.changed.sizes}
+        commands += [f"`drakit mig set {name} {next(iter(nodes.values()))}`" for name, nodes in kept.items() if nodes]
+        return ", then ".join(commands)
+
     def keep(self) -> None:
         """Leave everything as it is."""
         self.changed = Changed()

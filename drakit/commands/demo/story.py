@@ -165,9 +165,7 @@ class _Story:
     async def _put_back(self, scaling: Scaling, journal: Journal, *, failing: bool) -> None:
         if self.keep:
             if scaling.changed:
-                sizes = [f"{name}={before}" for name, (before, _) in scaling.changed.sizes.items()]
-                how = f"`drakit scale {' '.join(sizes)}`" if sizes else "`drakit mig set`"
-                self.warnings.append(f"The nodes that --scale added are kept, at their price: {how} puts them back.")
+                self.warnings.append(f"What --scale changed is kept, at its price: {scaling.how_to_undo()} puts it back.")
             scaling.keep()
         elif scaling.changed:
             try:

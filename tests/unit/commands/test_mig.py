@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from drakit.commands.mig import CONFIG, STATE, check_config, declared, expected, mig_set, partition
+from drakit.commands.mig import CONFIG, STATE, check_config, declared, expected, mig_set, outdated, partition
 from drakit.commands.session import Session
 from drakit.dra.catalogue import A100_40GB, A100_80GB, INSTANCE_TYPES
+from drakit.dra.devices import devices_of
 from drakit.dra.hardware import devices_on
 from drakit.dra.machine import Machine
 from drakit.dra.mig import layout, mig_configs
@@ -153,6 +154,23 @@ async def test_the_driver_restarts_after_mig_manager_is_done(cluster: Cluster) -
     assert cluster.done == [("patch", "Node", A)]
     cluster.manage(A)
     assert await task == (MigNode(A, True, BALANCED),)
+
+
+async def test_a_pod_that_is_still_leaving_is_not_the_new_one(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def leave_slowly(kind: Kind, name: str, namespace: str | None = None, **_: Any) -> bool:
+        cluster.merge(kind, name, {"metadata": {"deletionTimestamp": "2026-11-23T12:00:00Z"}}, namespace)
+        return True
+
+    monkeypatch.setattr(cluster, "delete", leave_slowly)
+    told: list[str] = []
+    task = asyncio.create_task(cluster.partition_nodes({A: "all-balanced"}, told.append))
+    await settle()
+    assert told[-1] == "restarting the DRA driver on 1 nodes"
+    cluster.start_driver(A)
+    assert await task == (MigNode(A, True, BALANCED),)
+    assert told[-1] == "waiting for the ResourceSlices"
 
 
 async def test_a_run_under_way_is_waited_for(cluster: Cluster) -> None:
@@ -363,6 +381,48 @@ async def test_what_does_not_come(
 )
 def test_what_a_node_publishes(kind: str, config: str, content: object) -> None:
     assert expected(INSTANCE_TYPES[kind], config) == content
+
+
+def outdated_on(cluster: Cluster) -> list[tuple[str, str | None, str]]:
+    assert cluster.api is not None
+    return outdated(cluster.all(NODE), devices_of(cluster.all(cluster.api.slice)))
+
+
+async def test_a_driver_that_was_not_restarted_is_noticed(two: Cluster) -> None:
+    assert outdated_on(two) == []
+    two.label(B, config="all-balanced")
+    two.manage(B)
+    assert outdated_on(two) == [(B, "p4d", "all-balanced")]
+    two.start_driver(B)
+    assert outdated_on(two) == []
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {STATE: "pending"},
+        {STATE: "failed"},
+        {STATE: None},
+        {CONFIG: None},
+        # Of a ConfigMap that we do not know.
+        {CONFIG: "half-balanced"},
+        {"node.kubernetes.io/instance-type": "p6.48xlarge"},
+        {"node.kubernetes.io/instance-type": "m5.xlarge"},
+        {"node.kubernetes.io/instance-type": None},
+    ],
+)
+async def test_where_nothing_can_be_said_nothing_is(cluster: Cluster, labels: dict[str, str | None]) -> None:
+    cluster.label(A, config="all-balanced")
+    assert outdated_on(cluster) == [(A, "p4d", "all-balanced")]
+    cluster.merge(NODE, A, {"metadata": {"labels": labels}})
+    assert outdated_on(cluster) == []
+
+
+async def test_a_node_that_publishes_nothing_is_not_outdated(cluster: Cluster) -> None:
+    cluster.label(A, config="all-balanced")
+    assert cluster.api is not None
+    cluster.remove(cluster.api.slice, f"slice-{A}")
+    assert outdated_on(cluster) == []
 
 
 STACK = """\

@@ -124,6 +124,11 @@ def test_what_a_container_has_printed(now: float, lines: list[str]) -> None:
     assert [line for _, line in running().text(after(now))] == lines
 
 
+@pytest.mark.parametrize(("now", "seconds"), [(-1, 1), (0, 2), (1.5, 0.5), (2, FOREVER), (9, FOREVER)])
+def test_when_a_container_prints_again(now: float, seconds: float) -> None:
+    assert running().next_line(after(now)) == seconds
+
+
 def test_a_container_that_has_ended_prints_no_more() -> None:
     run = ContainerRun(SERVER, START, ended=after(1))
     assert run.text(after(9)) == [(START, "a")]

@@ -148,6 +148,8 @@ def test_eks_takes_an_instance_type_that_the_catalogue_does_not_know() -> None:
         (GROUP.format("max: 2, desired: 3"), "drakit.yaml:1: nodeGroups.g6.desired: desired 3 is above max 2"),
         (GROUP.format("min: 3"), "drakit.yaml:1: nodeGroups.g6.max: max 2 is below min 3"),
         (GROUP.format("mig: all-balanced"), "drakit.yaml:1: nodeGroups.g6.mig: g6.4xlarge cannot be partitioned: its NVIDIA L4 has no MIG"),
+        ("nodeGroups:\n  p4d: {instanceType: p4d.24xlarge, mig: all-1g.20gb}", "drakit.yaml:2: nodeGroups.p4d.mig: 'all-1g.20gb' is not a MIG configuration of NVIDIA A100-SXM4-40GB but of NVIDIA A100-SXM4-80GB; here it is 'all-1g.10gb'."),
+        ("nodeGroups: {p: {instanceType: p4de.24xlarge, mig: all-1g.5gb}}", "drakit.yaml:1: nodeGroups.p.mig: 'all-1g.5gb' is not a MIG configuration of NVIDIA A100-SXM4-80GB but of NVIDIA A100-SXM4-40GB; here it is 'all-1g.10gb'."),
         ("nodeGroups: {c: {instanceType: m5.large, mig: x}}", "drakit.yaml:1: nodeGroups.c.mig: m5.large cannot be partitioned: it has no GPU"),
         ("nodeGroups:\n  g6: {instanceType: g6.4xlarg}", 'drakit.yaml:2: nodeGroups.g6.instanceType: "g6.4xlarg" cannot be simulated; did you mean g6.4xlarge?'),
         ("nodeGroups:\n  g6: {instanceType: large}", 'drakit.yaml:2: nodeGroups.g6.instanceType: "large" is not an instance type, such as g6.4xlarge'),
