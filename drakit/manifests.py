@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import FileSystemLoader, StrictUndefined, Undefined
 from jinja2.sandbox import SandboxedEnvironment
 from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import LiteralScalarString
 
 Manifest = dict[str, Any]
 
@@ -40,10 +41,19 @@ def _literal(value: object) -> str:
 
 def to_yaml(objects: Sequence[Mapping[str, Any]]) -> str:
     """A stream of YAML documents, good for `kubectl apply -f -`."""
-    yaml = YAML(typ="safe", pure=True)
+    yaml = YAML(typ="rt", pure=True)
     yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # declared None, and meant to be set
     yaml.explicit_start = True
+    yaml.width = 1_000_000  # lines are folded by nobody
     text = StringIO()
-    yaml.dump_all([dict(obj) for obj in objects], text)
+    yaml.dump_all([_with_blocks(obj) for obj in objects], text)
     return text.getvalue()
+
+
+def _with_blocks(value: Any) -> Any:
+    """The same with texts of several lines as literal blocks, so that a script can be read."""
+    if isinstance(value, Mapping):
+        return {key: _with_blocks(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_blocks(item) for item in value]
+    return LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value

@@ -229,7 +229,8 @@ def workload_ran(evidence: Evidence) -> Check:
         if report.error is not None:
             return False, f"failed: {report.error}"
         rate = f", {report.launches_per_second:g}/s" if report.launches else ""
-        return report.launches > 0, f"launched {report.launches} kernels{rate}"
+        note = " (simulated)" if report.simulated else ""
+        return report.launches > 0, f"launched {report.launches} kernels{rate}{note}"
 
     return _each(evidence, "workload-ran", look)
 

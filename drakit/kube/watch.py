@@ -67,7 +67,7 @@ class Store:
     def keep(self, obj: Object) -> None:
         """Note an object as a write has answered it, unless the watch has brought a newer one already."""
         known = self.objects.get(key_of(obj))
-        if known is None or _version(known) < _version(obj):
+        if known is None or _version(known) <= _version(obj):
             self.objects[key_of(obj)] = obj
 
     async def _list(self, changed: Callable[[Object], None], deleted: Callable[[Object], None]) -> str:

@@ -167,7 +167,7 @@ async def test_a_pod_that_is_still_leaving_is_not_the_new_one(
     told: list[str] = []
     task = asyncio.create_task(cluster.partition_nodes({A: "all-balanced"}, told.append))
     await settle()
-    assert told[-1] == "restarting the DRA driver on 1 nodes"
+    assert told[-1] == "restarting the DRA driver on 1 node"
     cluster.start_driver(A)
     assert await task == (MigNode(A, True, BALANCED),)
     assert told[-1] == "waiting for the ResourceSlices"
@@ -347,8 +347,8 @@ def success_that_is_none(cluster: Cluster) -> None:
         (unpicked, "MIG manager: node-a not picked up yet", "gpu.operator.enabled"),
         (under_way, "MIG manager: node-a pending", "gpu.operator.enabled"),
         (taken_over, "MIG manager: node-a changed to all-2g.10gb by somebody else", "gpu.operator.enabled"),
-        (without_a_driver, "the DRA driver's pods on 1 nodes", "kubectl get pods -n dra-driver-nvidia-gpu"),
-        (success_that_is_none, "the devices of all-balanced on 1 nodes", "kubectl get pods -n dra-driver-nvidia-gpu"),
+        (without_a_driver, "the DRA driver's pods on 1 node", "kubectl get pods -n dra-driver-nvidia-gpu"),
+        (success_that_is_none, "the devices of all-balanced on 1 node", "kubectl get pods -n dra-driver-nvidia-gpu"),
     ],
 )
 async def test_what_does_not_come(
