@@ -1,0 +1,236 @@
+"""What AWS and boto3 refuse, as drakit's errors: exit status 5, a stable code, what was asked, a remedy."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from drakit.errors import ClusterError
+
+NOT_FOUND = "aws-not-found"
+IN_USE = "aws-in-use"
+THROTTLED = "aws-throttled"
+CREDENTIALS = frozenset({"aws-credentials-missing", "aws-credentials-expired", "aws-credentials-invalid"})
+"""The codes that concern the credentials themselves: no other call will do better."""
+_LONGEST = 300
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of refusal. `names`: AWS's error codes and botocore's classes; one that starts with * is an ending."""
+
+    code: str
+    says: str
+    hint: str
+    names: tuple[str, ...]
+    quotes: bool = True
+    """Whether AWS's own words are shown. Not where they repeat the request, which carries the session token."""
+
+
+_CREDENTIALS_HINT = (
+    "Check the access key and secret key, the session token, this machine's clock, and that the region is enabled "
+    "for the account."
+)
+
+# In order: the first that fits. Codes: the APIs' references and the SDKs' lists of throttling errors.
+_KINDS = (
+    _Kind(
+        "aws-credentials-missing",
+        "there are no usable AWS credentials",
+        "Set AWS_PROFILE or aws.profile in the stack file, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+        ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "NoAuthTokenError", "ConfigParseError",
+         "MissingAuthenticationToken", "MissingAuthenticationTokenException"),
+    ),
+    _Kind(
+        "aws-credentials-expired",
+        "the AWS credentials have expired",
+        "Get new ones (with IAM Identity Center: `aws sso login`) and run the same command again; if they are new, set "
+        "this machine's clock.",
+        ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired", "UnauthorizedSSOTokenError",
+         "SSOTokenLoadError", "TokenRetrievalError", "SSOError"),
+    ),
+    # What a credential process or an assumed role says may hold secrets.
+    _Kind(
+        "aws-credentials-missing",
+        "the AWS credentials could not be fetched",
+        "Check the profile's role, credential process or SSO session.",
+        ("CredentialRetrievalError", "MetadataRetrievalError", "InfiniteLoopConfigError", "InvalidConfigError",
+         "RefreshWithMFAUnsupportedError"),
+        quotes=False,
+    ),
+    _Kind(
+        "aws-clock-skew",
+        "this machine's clock differs too much from AWS's",
+        "Set the clock and run the same command again.",
+        ("RequestTimeTooSkewed", "RequestInTheFuture"),
+        quotes=False,
+    ),
+    _Kind(
+        "aws-credentials-invalid",
+        "AWS does not accept the credentials",
+        _CREDENTIALS_HINT,
+        ("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "AuthFailure"),
+    ),
+    _Kind(
+        "aws-credentials-invalid",
+        "AWS does not accept the credentials",
+        _CREDENTIALS_HINT,
+        ("SignatureDoesNotMatch", "InvalidSignatureException", "IncompleteSignature", "IncompleteSignatureException",
+         "InvalidToken"),
+        quotes=False,
+    ),
+    _Kind(
+        "aws-region-disabled",
+        "the account may not use this region or service",
+        "Enable the region for the account, or choose another aws.region.",
+        ("OptInRequired", "RegionDisabledException", "SubscriptionRequiredException", "NotSignedUp"),
+    ),
+    _Kind(
+        "aws-access-denied",
+        "access denied",
+        "Allow {action} to this principal; docs/aws.md lists the permissions that drakit uses.",
+        ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "UnauthorizedAccess", "Forbidden",
+         "AuthorizationError", "NotAuthorized", "403"),
+    ),
+    _Kind(
+        "aws-throttled",
+        "AWS asked to slow down, and went on asking",
+        "Run the same command again in a minute; another program may be using up the account's request rate.",
+        ("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
+         "TooManyRequestsException", "RequestLimitExceeded", "BandwidthLimitExceeded", "SlowDown",
+         "PriorRequestNotComplete", "TransactionInProgressException", "EC2ThrottledException", "429"),
+    ),
+    _Kind(
+        "aws-insufficient-capacity",
+        "AWS has no capacity for it there now",
+        "Use another zone or instance type, a capacity reservation or a Capacity Block, or try again later.",
+        ("InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientCapacity",
+         "InsufficientCapacityOnHost", "InsufficientReservedInstanceCapacity", "ReservationCapacityExceeded",
+         "Unsupported", "UnsupportedAvailabilityZoneException"),
+    ),
+    _Kind(
+        "aws-no-addresses",
+        "a subnet has no free addresses",
+        "Use a larger aws.vpcCidr, or remove what holds addresses in the subnet.",
+        ("InsufficientFreeAddressesInSubnet", "InsufficientAddressCapacity"),
+    ),
+    _Kind(
+        "aws-quota-exceeded",
+        "a quota of the account is used up",
+        "Ask for more under Service Quotas, or make the stack smaller.",
+        ("*LimitExceeded", "*LimitExceededException", "*QuotaExceeded", "*QuotaExceededException"),
+    ),
+    _Kind(
+        NOT_FOUND,
+        "there is no such thing",
+        "Check its name, the account and the region.",
+        ("*NotFound", "*NotFoundException", "NoSuchEntity", "NoSuchEntityException", "NoSuchResourceException",
+         "NoSuchBucket", "InvalidCapacityReservationId.Malformed"),
+    ),
+    _Kind(
+        IN_USE,
+        "it is in use, or being changed",
+        "Wait until that is done and run the same command again.",
+        ("ResourceInUseException", "ResourceInUse", "DependencyViolation", "*.InUse", "ConflictException",
+         "DeleteConflict", "OperationInProgress", "ScalingActivityInProgress", "IncorrectState"),
+    ),
+    _Kind(
+        "aws-region-unknown",
+        "there is no such region",
+        "Correct aws.region in the stack file.",
+        ("InvalidRegionError", "NoRegionError", "UnknownRegionError", "InvalidRegionException"),
+    ),
+    _Kind(
+        "aws-unreachable",
+        "AWS could not be reached",
+        "Check the network, the proxy, AWS_ENDPOINT_URL, and that aws.region exists.",
+        ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError", "SSLError",
+         "ProxyConnectionError", "ConnectionError", "HTTPClientError", "InvalidProxiesConfigError", "OSError"),
+    ),
+    _Kind(
+        "aws-unavailable",
+        "AWS had a fault of its own",
+        "Run the same command again; https://health.aws.amazon.com shows known faults.",
+        ("InternalError", "InternalFailure", "InternalServerError", "InternalServerException", "ServerException",
+         "ServiceUnavailable", "ServiceUnavailableException", "Unavailable", "500", "502", "503", "504"),
+    ),
+)  # fmt: skip
+_REFUSED = _Kind(
+    "aws-refused", "AWS refused", "The message says why; the stack file may ask for what AWS cannot do.", ()
+)
+
+_ACTIONS: Mapping[str, str] = {"service-quotas": "servicequotas"}
+"""IAM's prefix of a service, where it is not boto3's name."""
+
+
+def aws_error(error: BaseException, service: str, operation: str, region: str, profile: str | None) -> ClusterError:
+    """The error for what boto3 raised.
+
+    Args:
+        operation: boto3's method, such as describe_cluster; empty while the client is being made.
+        profile: named in messages about credentials.
+    """
+    aws_code, words = _said(error)
+    kind = _kind(error, aws_code)
+    action = f"{_ACTIONS.get(service, service)}:{_camel(operation)}"
+    asked = f"{service} {_camel(operation)}".strip()
+    message = f"{asked} in {region}: {kind.says}"
+    if kind.quotes and words:
+        message += f": {words}"
+    if kind.code in CREDENTIALS and profile:
+        message += f" (profile {profile})"
+    return ClusterError(
+        message if message.endswith(".") else f"{message}.",
+        hint=kind.hint.format(action=action),
+        code=kind.code,
+        details={"service": service, "operation": _camel(operation), "region": region, "awsCode": aws_code},
+    )
+
+
+def bare_error(code: str, message: str) -> ClusterError:
+    """An error that no call was needed for, with the hint of its code."""
+    return ClusterError(message, hint=next(kind.hint for kind in _KINDS if kind.code == code), code=code)
+
+
+def code_of(aws_code: str) -> str:
+    """drakit's code for AWS's: `VcpuLimitExceeded` is aws-quota-exceeded."""
+    return _by_name([aws_code]).code
+
+
+def quoted(text: str) -> str:
+    """What AWS said, for a message: in one line, cut, without blobs and tokens."""
+    text = re.sub(r"\s*Encoded authorization failure message: \S+", "", text)
+    text = re.sub(r"(?i)(security-token|signature|secret\w*)(\s*[=:]\s*)\S+", r"\1\2…", text)
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else text[:_LONGEST].rstrip() + "…"
+
+
+def _said(error: BaseException) -> tuple[str, str]:
+    """AWS's error code, or the name of boto3's class, and the words."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict) and "Error" in response:
+        said = response["Error"]
+        return str(said.get("Code", "")), quoted(str(said.get("Message", "")))
+    return type(error).__name__, quoted(str(error))
+
+
+def _kind(error: BaseException, aws_code: str) -> _Kind:
+    if "kubernetes version" in str(error).lower() and "support" in str(error).lower():
+        return _Kind("aws-version-unsupported", "EKS does not offer this Kubernetes version", _VERSION_HINT, ())
+    classes = [each.__name__ for each in type(error).__mro__ if each not in (Exception, BaseException, object)]
+    return _by_name([aws_code, *classes])
+
+
+_VERSION_HINT = "Choose another kubernetesVersion; `drakit plan` says which EKS offers."
+
+
+def _by_name(names: list[str]) -> _Kind:
+    # A class before those that it derives from.
+    for name in names:
+        for kind in _KINDS:
+            if any(name.endswith(each[1:]) if each[0] == "*" else name == each for each in kind.names):
+                return kind
+    return _REFUSED
+
+
+def _camel(operation: str) -> str:
+    return "".join("AWS" if part == "aws" else part.capitalize() for part in operation.split("_"))
