@@ -55,6 +55,8 @@ class ControlPlane:
     """Where the user's kubeconfig goes."""
     name: str
     """What the kubeconfig calls the cluster."""
+    apiserver_flags: Sequence[str] = ()
+    """Further flags for the API server."""
 
     async def start(self, nodes_argv: Sequence[str]) -> bool:
         """Start what does not run, and wait until the API is ready.
@@ -178,7 +180,7 @@ class ControlPlane:
         ]
         if runtime_config := RUNTIME_CONFIG.get(self.version):
             flags.append(f"--runtime-config={runtime_config}")
-        return [*flags, *self._gates()]
+        return [*flags, *self._gates(), *self.apiserver_flags]
 
     def _scheduler_flags(self) -> list[str]:
         return [*self._client_flags(SCHEDULER), *self._gates()]

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from drakit.dra.nodedriver import PreparedDevice
 from drakit.errors import ClusterError
 from drakit.kube.client import Kube
-from drakit.kube.kinds import CONFIG_MAP, EVENT, POD, Kind, Object, ResourceApi
+from drakit.kube.kinds import CONFIG_MAP, EVENT, POD, SECRET, Object, ResourceApi
 from drakit.sandbox.driver import Plugin
 from drakit.sandbox.podclaims import NotYet, PodClaims
 from drakit.sandbox.podstatus import (
@@ -26,7 +26,6 @@ from drakit.sandbox.podstatus import (
 )
 from drakit.sandbox.programs import FOREVER, play
 
-SECRET = Kind("v1", "Secret", "secrets")
 RETRY_SECONDS = 1.0
 """How soon the kubelet tries again what a pod still lacks."""
 FIRST_BACKOFF_SECONDS, LAST_BACKOFF_SECONDS = 10.0, 300.0

@@ -175,8 +175,10 @@ class Simulator:
                 # Idle nodes first; among equals the youngest.
                 names.sort(key=lambda name: (self._busy(name), -self._age(name)))
                 for name in names[:surplus]:
-                    self._leaving.add(name)
-                    self._once(("leave", name), partial(self._leave, name))
+                    # Not while the last try still waits: nobody would take the name off again.
+                    if ("leave", name) not in self._work:
+                        self._leaving.add(name)
+                        self._once(("leave", name), partial(self._leave, name))
 
     def _busy(self, node: str) -> int:
         return sum(1 for pod in self._pods_on(node) if not _is_daemon(pod))
@@ -210,6 +212,8 @@ class Simulator:
                 await asyncio.sleep(0.05)
             # The machine is off: nobody is left to say so for its pods and devices.
             await self.kube.delete(NODE, name)
+            # Not left to the watch, which may come after the next look at the group's size.
+            self._nodes.objects.pop(("", name), None)
             for pod in self._pods_on(name):
                 await self.kube.delete(POD, pod["metadata"]["name"], pod["metadata"]["namespace"], grace_seconds=0)
             for obj in self._slices_of(name):

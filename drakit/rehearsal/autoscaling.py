@@ -1,0 +1,150 @@
+"""Auto Scaling, as far as it is about the groups that EKS makes for node groups. All else is moto's."""
+
+import datetime
+from collections.abc import Iterator
+from typing import Any
+
+from drakit.rehearsal.eks.store import Cluster, NodeGroup, all_clusters
+from drakit.rehearsal.errors import AwsError
+from drakit.rehearsal.filters import matches
+from drakit.rehearsal.instances import instance_id, zone_of
+from drakit.rehearsal.operations import Result, operation
+from drakit.rehearsal.protocol import ACCOUNT, Call
+from drakit.rehearsal.world import World, now
+
+
+@operation("autoscaling", "DescribeAutoScalingGroups")
+def describe_auto_scaling_groups(world: World, call: Call) -> Result:
+    """moto's groups and EKS's."""
+    answer, names = call.moto(), set(call.get("AutoScalingGroupNames", []))
+    own = [_group(cluster, group) for cluster, group in _groups(call.region) if (not names or group.asg in names)]
+    answer["AutoScalingGroups"] += [g for g in own if matches(g, call.get("Filters", []), {})]
+    return answer
+
+
+@operation("autoscaling", "DescribeScalingActivities")
+def describe_scaling_activities(world: World, call: Call) -> Result:
+    """What a group has done, the newest first."""
+    group = _named(call)
+    return {"Activities": group.activities} if group else call.moto()
+
+
+@operation("autoscaling", "DescribeScheduledActions")
+def describe_scheduled_actions(world: World, call: Call) -> Result:
+    """What a group is going to do."""
+    group = _named(call)
+    if group is None:
+        return call.moto()
+    wanted = set(call.get("ScheduledActionNames", []))
+    actions = [a for name, a in group.schedule.items() if not wanted or name in wanted]
+    return {"ScheduledUpdateGroupActions": actions}
+
+
+@operation("autoscaling", "PutScheduledUpdateGroupAction")
+def put_scheduled_update_group_action(world: World, call: Call) -> Result:
+    """Let a group change its size at a time."""
+    group = _named(call)
+    if group is None:
+        return call.moto()
+    start = call.get("StartTime") or call.get("Time")
+    if call.get("Recurrence") or start is None:
+        raise AwsError("ValidationError", "The rehearsal takes scheduled actions with a StartTime, once.")
+    start = start if start.tzinfo else start.replace(tzinfo=datetime.UTC)
+    if start <= now():
+        raise AwsError("ValidationError", "Given start time is in the past")
+    name = call.get("ScheduledActionName")
+    group.schedule[name] = {
+        "AutoScalingGroupName": group.asg,
+        "ScheduledActionName": name,
+        "ScheduledActionARN": f"{_arn(call.region, group)}:scheduledActionName/{name}",
+        "StartTime": start,
+        "Time": start,
+        **{
+            field: call.get(field) for field in ("MinSize", "MaxSize", "DesiredCapacity") if call.get(field) is not None
+        },
+    }
+    return {}
+
+
+@operation("autoscaling", "DeleteScheduledAction")
+def delete_scheduled_action(world: World, call: Call) -> Result:
+    """Take a scheduled action back."""
+    group = _named(call)
+    if group is None:
+        return call.moto()
+    if group.schedule.pop(call.get("ScheduledActionName"), None) is None:
+        raise AwsError("ValidationError", f"Scheduled action name not found: {call.get('ScheduledActionName')}")
+    return {}
+
+
+@operation("autoscaling", "CreateOrUpdateTags", "DeleteTags")
+def change_tags(world: World, call: Call) -> Result:
+    """Tag a group, or take tags away."""
+    by_name = {group.asg: group for _, group in _groups(call.region)}
+    tags = call.get("Tags", [])
+    if not any(tag.get("ResourceId") in by_name for tag in tags):
+        return call.moto()
+    for tag in tags:
+        group = by_name[tag["ResourceId"]]
+        if call.operation == "DeleteTags":
+            group.asg_tags.pop(tag["Key"], None)
+        else:
+            group.asg_tags[tag["Key"]] = tag.get("Value", "")
+    return {}
+
+
+def _groups(region: str) -> Iterator[tuple[Cluster, NodeGroup]]:
+    for cluster in all_clusters():
+        if cluster.region == region:
+            for group in cluster.nodegroups.values():
+                yield cluster, group
+
+
+def _named(call: Call) -> NodeGroup | None:
+    wanted = call.get("AutoScalingGroupName")
+    return next((group for _, group in _groups(call.region) if group.asg == wanted), None)
+
+
+def _arn(region: str, group: NodeGroup) -> str:
+    return f"arn:aws:autoscaling:{region}:{ACCOUNT}:autoScalingGroup:{group.asg[-36:]}:autoScalingGroupName/{group.asg}"
+
+
+def _group(cluster: Cluster, group: NodeGroup) -> dict[str, Any]:
+    document = group.document
+    return {
+        "AutoScalingGroupName": group.asg,
+        "AutoScalingGroupARN": _arn(cluster.region, group),
+        "MinSize": group.scaling["minSize"],
+        "MaxSize": group.scaling["maxSize"],
+        "DesiredCapacity": group.scaling["desiredSize"],
+        "DefaultCooldown": 300,
+        "HealthCheckType": "EC2",
+        "HealthCheckGracePeriod": 15,
+        "CreatedTime": document["createdAt"],
+        "VPCZoneIdentifier": ",".join(document["subnets"]),
+        "AvailabilityZones": sorted({zone_of(node) for node in group.nodes}),
+        "Instances": [
+            {
+                "InstanceId": instance_id(node),
+                "InstanceType": node["metadata"]["labels"]["node.kubernetes.io/instance-type"],
+                "AvailabilityZone": zone_of(node),
+                "LifecycleState": "InService",
+                "HealthStatus": "Healthy",
+                "ProtectedFromScaleIn": False,
+            }
+            for node in group.nodes
+        ],
+        "Tags": [
+            {
+                "Key": key,
+                "Value": value,
+                "ResourceId": group.asg,
+                "ResourceType": "auto-scaling-group",
+                "PropagateAtLaunch": True,
+            }
+            for key, value in group.asg_tags.items()
+        ],
+        "TerminationPolicies": ["AllocationStrategy", "OldestLaunchTemplate", "OldestInstance"],
+        "SuspendedProcesses": [],
+        "EnabledMetrics": [],
+    }
