@@ -3,10 +3,13 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
 
+from drakit.aws.costs import CostItem
+from drakit.aws.findings import Finding as PreflightFinding
 from drakit.dra.devices import Device
 from drakit.dra.evidence import Check, ClaimProof, PodProof, SharerProof
 from drakit.dra.findings import Finding
@@ -98,9 +101,16 @@ class PlanResult(Result):
     stack: str
     target: str
     changes: tuple[PlannedResource, ...]
+    summary: Mapping[str, Mapping[str, int]]
+    """Subject ("network", "nodes") to action to number of resources."""
     releases: Mapping[str, str]
     """Release to "install", "upgrade" or "unchanged"; "unknown" while there is no cluster to ask."""
+    findings: tuple[PreflightFinding, ...]
+    checks: tuple[Check, ...]
+    """What was verified of the plan itself."""
     hourly_cost: float
+    costs: tuple[CostItem, ...]
+    saved: Path | None
     seconds: float
 
 
@@ -308,7 +318,7 @@ def to_json(value: Any) -> Any:
         return value.value
     if isinstance(value, Path):
         return str(value)
-    return value
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _fields(value: Any) -> Any:

@@ -30,6 +30,8 @@ COMMANDS = {
     "down": "Take the stack down.",
     "version": "Print the version.",
 }
+HIDDEN = ("eks-token",)
+"""Commands for programs, not for people: they are in no help."""
 
 
 COMPLETION = "_DRAKIT_COMPLETE"
@@ -43,9 +45,9 @@ class LazyGroup(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in (*COMMANDS, *HIDDEN):
             return None
-        module = importlib.import_module(f"drakit.cli.{cmd_name}")
+        module = importlib.import_module(f"drakit.cli.{cmd_name.replace('-', '_')}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         return command

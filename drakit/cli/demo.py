@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from drakit.cli.execute import FileOption, Output, OutputOption, TimeoutOption, VerboseOption, YesOption, execute
+from drakit.cli.execute import (
+    FileOption,
+    Output,
+    OutputOption,
+    RehearseOption,
+    TimeoutOption,
+    VerboseOption,
+    YesOption,
+    execute,
+)
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -22,6 +31,7 @@ def demo(
         bool, typer.Option("--scale", help="Add the nodes and MIG partitions that are missing, and remove them after.")
     ] = False,
     file: FileOption = None,
+    rehearse: RehearseOption = False,
     output: OutputOption = Output.TEXT,
     yes: YesOption = False,
     timeout: TimeoutOption = None,
@@ -49,7 +59,7 @@ def demo(
     async def work(session: Session) -> Result:
         return await show(session) if manifests else await run(session, strategy, keep=keep, scale=scale, agreed=agreed)
 
-    execute("demo", work, file=file, output=output, timeout=timeout, verbose=verbose)
+    execute("demo", work, file=file, rehearse=rehearse, output=output, timeout=timeout, verbose=verbose)
 
 
 def _is_a_person() -> bool:

@@ -36,6 +36,9 @@ TimeoutOption = Annotated[
     ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+RehearseOption = Annotated[
+    bool, typer.Option("--rehearse", help="Against an emulated AWS on this machine, with a state of its own.")
+]
 VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Show names and identifiers in full.")]
 
 
@@ -47,6 +50,7 @@ def execute(
     output: Output,
     timeout: float | None = None,
     verbose: bool = False,
+    rehearse: bool = False,
 ) -> None:
     """Open a session, do `work` in it, and exit with what came of it."""
     from drakit.render.events import show_events
@@ -56,10 +60,41 @@ def execute(
         def start() -> "Awaitable[Result] | Result":
             from drakit.commands.session import open_session
 
-            return work(open_session(file, emit, timeout))
+            session = open_session(file, emit, timeout, rehearse=rehearse)
+            if not rehearse:
+                return work(session)
+            from drakit.commands.rehearsal import rehearsed
+
+            return rehearsed(session, command, work)
 
         result, error = attempt(start)
     finish(command, result, error, output=output, verbose=verbose)
+
+
+def ask(question: "Callable[[Session], Awaitable[str]]", *, file: Path | None, output: Output, rehearse: bool) -> bool:
+    """Whether the person at the terminal agrees to what `question` says; False where there is nothing or nobody to ask.
+
+    Asked before any progress is shown. What is wrong with the stack is told when the command runs.
+    """
+    import asyncio
+
+    from drakit.commands.agreement import is_paid
+    from drakit.commands.session import open_session
+
+    if rehearse or output is Output.JSON or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    try:
+        session = open_session(file, lambda _: None)
+        if not is_paid(session):
+            return False
+
+        async def put() -> str:
+            return await question(session)
+
+        what = asyncio.run(put())
+    except DrakitError:
+        return False
+    return bool(what) and typer.confirm(f"{what} Go on?", err=True)
 
 
 def attempt(start: "Callable[[], Awaitable[Result] | Result]") -> "tuple[Result | None, DrakitError | None]":

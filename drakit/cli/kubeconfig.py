@@ -2,13 +2,13 @@
 
 import typer
 
-from drakit.cli.execute import FileOption, Output, OutputOption, execute
+from drakit.cli.execute import FileOption, Output, OutputOption, RehearseOption, execute
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
-def kubeconfig(file: FileOption = None, output: OutputOption = Output.TEXT) -> None:
+def kubeconfig(file: FileOption = None, rehearse: RehearseOption = False, output: OutputOption = Output.TEXT) -> None:
     """Print the path of the kubeconfig of the stack's cluster.
 
     Example: kubectl --kubeconfig "$(drakit kubeconfig)" get resourceslices
@@ -22,4 +22,4 @@ def kubeconfig(file: FileOption = None, output: OutputOption = Output.TEXT) -> N
             raise not_up(session.stack)
         return TextResult(name="kubeconfig", text=str(path), value={"kubeconfig": path})
 
-    execute("kubeconfig", work, file=file, output=output)
+    execute("kubeconfig", work, file=file, rehearse=rehearse, output=output)

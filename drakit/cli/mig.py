@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from drakit.cli.app import help_without_command
-from drakit.cli.execute import FileOption, Output, OutputOption, TimeoutOption, VerboseOption, execute
+from drakit.cli.execute import FileOption, Output, OutputOption, RehearseOption, TimeoutOption, VerboseOption, execute
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, invoke_without_command=True)
 
@@ -26,6 +26,7 @@ def set_(
         str, typer.Argument(metavar="CONFIG", help="all-balanced, all-1g.5gb, ...; all-disabled for whole GPUs.")
     ],
     file: FileOption = None,
+    rehearse: RehearseOption = False,
     output: OutputOption = Output.TEXT,
     timeout: TimeoutOption = None,
     verbose: VerboseOption = False,
@@ -36,4 +37,12 @@ def set_(
     """
     from drakit.commands.mig import mig_set
 
-    execute("mig", lambda s: mig_set(s, group, config), file=file, output=output, timeout=timeout, verbose=verbose)
+    execute(
+        "mig",
+        lambda s: mig_set(s, group, config),
+        file=file,
+        rehearse=rehearse,
+        output=output,
+        timeout=timeout,
+        verbose=verbose,
+    )

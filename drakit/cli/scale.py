@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from drakit.cli.execute import FileOption, Output, OutputOption, TimeoutOption, VerboseOption, YesOption, execute
+from drakit.cli.execute import (
+    FileOption,
+    Output,
+    OutputOption,
+    RehearseOption,
+    TimeoutOption,
+    VerboseOption,
+    YesOption,
+    execute,
+)
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -15,6 +24,7 @@ def scale(
         list[str], typer.Argument(metavar="GROUP=N...", help="A node group and how many nodes it shall have.")
     ],
     file: FileOption = None,
+    rehearse: RehearseOption = False,
     output: OutputOption = Output.TEXT,
     yes: YesOption = False,
     timeout: TimeoutOption = None,
@@ -26,4 +36,6 @@ def scale(
     """
     from drakit.commands.scale import scale as run
 
-    execute("scale", lambda s: run(s, sizes), file=file, output=output, timeout=timeout, verbose=verbose)
+    execute(
+        "scale", lambda s: run(s, sizes), file=file, rehearse=rehearse, output=output, timeout=timeout, verbose=verbose
+    )

@@ -2,7 +2,7 @@
 
 import typer
 
-from drakit.cli.execute import FileOption, Output, OutputOption, TimeoutOption, VerboseOption, execute
+from drakit.cli.execute import FileOption, Output, OutputOption, RehearseOption, TimeoutOption, VerboseOption, execute
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -10,6 +10,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 def status(
     file: FileOption = None,
+    rehearse: RehearseOption = False,
     output: OutputOption = Output.TEXT,
     timeout: TimeoutOption = None,
     verbose: VerboseOption = False,
@@ -20,4 +21,4 @@ def status(
     """
     from drakit.commands.status import status as run
 
-    execute("status", run, file=file, output=output, timeout=timeout, verbose=verbose)
+    execute("status", run, file=file, rehearse=rehearse, output=output, timeout=timeout, verbose=verbose)

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 
 from drakit.commands import provision
+from drakit.commands.agreement import require
 from drakit.commands.session import Session
 from drakit.engine.events import Report
 from drakit.engine.step import Step, run_steps
@@ -12,25 +13,41 @@ from drakit.results import DownResult
 from drakit.tools import TERRAFORM, find
 
 
-async def down(session: Session) -> DownResult:
+async def what_goes(session: Session) -> str:
+    """What taking the stack down deletes, in a sentence."""
+    return f"`drakit down` deletes the cluster {session.stack.name} and everything in it."
+
+
+async def down(session: Session, *, agreed: bool = False) -> DownResult:
     """Take the stack down, from any state it may be in. A stack that is not there is no error.
 
+    Args:
+        agreed: that a cluster which is paid for is deleted, with everything in it.
+
     Raises:
+        Refused: nobody has agreed to that.
         ToolFailed: something is still there; what and how to remove it is in the details.
     """
     started = time.monotonic()
+    if session.workspace.exists():
+        require(session, agreed=agreed, what=await what_goes(session))
     removed: Counter[str] = Counter()
     leftovers: list[str] = []
     failures: list[DrakitError] = []
 
     async def destroy(report: Report) -> bool:
         terraform_tool = await find(TERRAFORM)
-        state = session.workspace.terraform / "terraform.tfstate"
-        if terraform_tool is None or not state.exists():
+        if terraform_tool is None:
             return False
         terraform = provision.terraform_of(session, {TERRAFORM.name: terraform_tool})
+        # An empty state file is a damaged one, which Terraform is to complain of.
+        if not ((session.workspace.terraform / "terraform.tfstate").exists() or terraform.state_exists()):
+            return False
         try:
-            removed.update(_kind(address) for address in await terraform.resources())
+            addresses = await terraform.resources()
+            removed.update(_kind(address) for address in addresses if not address.startswith("data."))
+            await terraform.init(report)
+            await session.target.unlock(terraform)
             await provision.destroy(terraform, provision.var_file(session), report)
         except DrakitError as error:
             # A damaged state, or a Python that has moved: the sweep below needs neither. It decides.

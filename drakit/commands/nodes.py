@@ -1,6 +1,6 @@
 """Nodes as commands see them: their group, whether they are Ready, whether their devices are published."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from drakit.dra.devices import DRIVER
 from drakit.engine.events import Report
@@ -8,17 +8,19 @@ from drakit.kube.client import Kube
 from drakit.kube.kinds import NODE, Object, ResourceApi
 from drakit.kube.watch import Key, wait_for
 from drakit.results import GroupStatus
-from drakit.targets.base import GroupSize
+from drakit.targets.base import NODE_GROUP_LABEL, GroupSize
 
-GROUP_LABEL = "eks.amazonaws.com/nodegroup"
 INSTANCE_TYPE_LABEL = "node.kubernetes.io/instance-type"
 GPU_LABEL = "nvidia.com/gpu.present"
+DEVICE_PLUGIN_RESOURCES = ("nvidia.com/gpu", "nvidia.com/gpu.shared", "nvidia.com/mig-")
+"""What NVIDIA's device plugin offers: GPUs, replicas of GPUs, and with the MIG strategy `mixed` nvidia.com/mig-3g.20gb
+and the like."""
 
 
 def group_of(node: Object) -> str | None:
-    """The node group that a node belongs to."""
+    """The node group of the stack that a node belongs to."""
     labels: dict[str, str] = node["metadata"].get("labels", {})
-    return labels.get(GROUP_LABEL)
+    return labels.get(NODE_GROUP_LABEL)
 
 
 def is_ready(node: Object) -> bool:
@@ -78,6 +80,33 @@ async def wait_for_nodes(
             hint="The pods of the DRA driver's DaemonSet publish them: look at the pods in dra-driver-nvidia-gpu.",
         )
     return nodes
+
+
+def handed_out_twice(nodes: Iterable[Object], slices: Iterable[Object]) -> tuple[str, ...]:
+    """A warning for nodes whose GPUs two drivers would hand out: the DRA driver, and NVIDIA's device plugin.
+
+    Neither knows what the other has given away. `extendedResourceName` of a DeviceClass adds nothing to a node's
+    allocatable resources, so what is there is a device plugin's.
+    """
+    publishing = {obj["spec"].get("nodeName") for obj in slices if obj["spec"]["driver"] == DRIVER}
+    names = sorted(
+        node["metadata"]["name"]
+        for node in nodes
+        if node["metadata"]["name"] in publishing and _device_plugin_offers(node)
+    )
+    if not names:
+        return ()
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return (
+        f"The GPUs of {shown} are handed out twice, by the DRA driver and by a device plugin: pods can get a GPU that "
+        "is another's. Remove the device plugin; drakit's values of the GPU Operator leave it off.",
+    )
+
+
+def _device_plugin_offers(node: Object) -> bool:
+    resources: dict[str, str] = node.get("status", {}).get("allocatable", {})
+    whole, shared, mig = DEVICE_PLUGIN_RESOURCES
+    return any(n != "0" for name, n in resources.items() if name in (whole, shared) or name.startswith(mig))
 
 
 def _publishing(slices: Mapping[Key, Object]) -> set[str]:

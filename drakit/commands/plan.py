@@ -2,23 +2,35 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
+from drakit.aws.findings import Finding
 from drakit.commands import provision
+from drakit.commands.preflight import look_ahead
 from drakit.commands.session import Session
+from drakit.dra.proof import Check
 from drakit.engine.events import Report
 from drakit.engine.step import Step, run_steps
-from drakit.errors import ClusterError
+from drakit.errors import ClusterError, PreflightError
 from drakit.helm import Helm, Release
 from drakit.results import PlannedResource, PlanResult
 from drakit.targets.releases import chart_warnings, releases
 from drakit.terraform import Plan
+from drakit.terraform.subjects import by_subject
 from drakit.tools import HELM, FoundTool
 
+PLAN_FILE = "last.tfplan"
+"""Where a plan is kept that nobody named a file for: its checks read it."""
 
-async def plan(session: Session) -> PlanResult:
-    """What `up` would change. Writes nothing but the stack's own folder.
+
+async def plan(session: Session, out: Path | None = None) -> PlanResult:
+    """What `up` would change, and what it costs. Writes nothing but the stack's own folder.
+
+    Args:
+        out: a file for the plan, which `up` can then apply exactly.
 
     Raises:
+        PreflightError: something stands in the way.
         ToolFailed: Terraform could not plan.
     """
     started = time.monotonic()
@@ -26,14 +38,20 @@ async def plan(session: Session) -> PlanResult:
     wanted = releases(session.stack, session.workspace.root)
     planned: list[Plan] = []
     release_plans: dict[str, str] = {}
+    findings: list[Finding] = []
+    checks: list[Check] = []
+    sizes = {name: group.desired for name, group in session.stack.node_groups.items()}
+
+    async def look(report: Report) -> bool:
+        findings.extend(await look_ahead(session, report))
+        return False
 
     async def plan_resources(report: Report) -> bool:
-        provision.render(session, tools)
+        await provision.render(session, tools)
         terraform = provision.terraform_of(session, tools)
-        await terraform.init(report)
-        replace = await provision.drifted(session, terraform)
-        report("planning")
-        planned.append(await terraform.plan(None, provision.var_file(session), replace))
+        file = (out or session.workspace.terraform / PLAN_FILE).absolute()
+        planned.append(await provision.make_plan(session, terraform, file, report))
+        checks.extend(session.target.plan_checks(session.stack, await terraform.show(file)))
         return False
 
     async def plan_releases(report: Report) -> bool:
@@ -44,21 +62,38 @@ async def plan(session: Session) -> PlanResult:
     with session.mutate("plan") as journal:
         steps = [
             Step("tools", lambda report: _find(session, tools, report)),
-            Step("terraform", plan_resources, after=("tools",)),
+            Step("preflight", look),
+            Step("terraform", plan_resources, after=("tools", "preflight")),
             Step("releases", plan_releases, after=("tools",)),
         ]
         await run_steps(steps, journal=journal, emit=session.emit)
+        cost = await session.target.cost(session.stack, sizes)
         journal.close()
     return PlanResult(
         stack=session.stack.name,
         target=session.target.name,
         changes=tuple(PlannedResource(change.address, change.action) for change in planned[0].changes),
+        summary=by_subject(planned[0].changes),
         releases=release_plans,
-        hourly_cost=session.target.hourly_cost(
-            [group.instance_type for group in session.stack.node_groups.values() for _ in range(group.desired)]
-        ),
+        findings=tuple(findings),
+        checks=tuple(checks),
+        hourly_cost=cost.hourly,
+        costs=cost.items,
+        saved=out,
+        failure=_contradiction(checks),
         seconds=round(time.monotonic() - started, 3),
         warnings=tuple(chart_warnings(session.stack, session.workspace.root)),
+    )
+
+
+def _contradiction(checks: Sequence[Check]) -> PreflightError | None:
+    failed = [check for check in checks if not check.ok]
+    if not failed:
+        return None
+    return PreflightError(
+        "\n".join(["The plan is not what the stack file says:", *(f"  {c.name}: {c.evidence}" for c in failed)]),
+        hint="Do not apply it; please report it.",
+        code="plan-contradicts-stack",
     )
 
 
@@ -76,7 +111,14 @@ async def _plan_releases(session: Session, wanted: Sequence[Release], tools: dic
             server, api = await kube.server_version(), await kube.resource_api()
         cluster = f"{server} {api.api_version if api else ''}"
         workspace = session.workspace
-        helm = Helm(tools[HELM.name].path, workspace.kubeconfig, workspace.helm, workspace.logs, cluster=cluster)
+        helm = Helm(
+            tools[HELM.name].path,
+            workspace.kubeconfig,
+            workspace.helm,
+            workspace.logs,
+            cluster=cluster,
+            inherit=session.target.client_variables(),
+        )
         installed = {(i.name, i.namespace): i for i in await helm.list(wanted)}
     except ClusterError:
         return {release.name: "unknown" for release in wanted}

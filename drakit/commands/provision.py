@@ -9,7 +9,7 @@ from drakit.commands.session import Session
 from drakit.engine.events import Report
 from drakit.engine.files import file_errors, private_folder, write_atomically
 from drakit.packaged import packaged
-from drakit.terraform import Terraform
+from drakit.terraform import Plan, Terraform
 from drakit.terraform.events import TerraformEvent, describe
 from drakit.terraform.tfvars import render_tfvars
 from drakit.tools import HELM, TERRAFORM, FoundTool, Tool, ensure
@@ -34,7 +34,8 @@ async def find_tools(session: Session, report: Report) -> Mapping[str, FoundTool
 def terraform_of(session: Session, tools: Mapping[str, FoundTool]) -> Terraform:
     """Terraform in the stack's working folder."""
     workspace = session.workspace
-    return Terraform(tools[TERRAFORM.name].path, workspace.terraform, workspace.logs)
+    options = session.target.terraform_options()
+    return Terraform(tools[TERRAFORM.name].path, workspace.terraform, workspace.logs, **options)
 
 
 def var_file(session: Session) -> Path:
@@ -42,17 +43,18 @@ def var_file(session: Session) -> Path:
     return session.workspace.terraform / TFVARS
 
 
-def render(session: Session, tools: Mapping[str, FoundTool]) -> bool:
+async def render(session: Session, tools: Mapping[str, FoundTool]) -> bool:
     """Copy the blueprint into the stack's working folder and render its variables. Returns whether anything changed."""
     folder = private_folder(session.workspace.terraform)
     name = session.target.blueprint
     source = packaged("blueprints", name)
     wanted = {path.name: path.read_bytes() for path in sorted(source.glob("*.tf"))}
-    values = session.target.variables(session.stack, session.workspace, tools)
+    values = await session.target.variables(session.stack, session.workspace, tools)
     template = packaged("templates", "tfvars", f"{name}.tfvars.j2")
+    wanted |= {file: text.encode() for file, text in session.target.files(session.stack).items()}
     wanted[TFVARS] = render_tfvars(template, {"stack": session.stack, **values}).encode()
     with file_errors(folder):
-        stale = [path for path in folder.glob("*.tf") if path.name not in wanted]
+        stale = [path for path in (*folder.glob("*.tf"), *folder.glob("*.tf.json")) if path.name not in wanted]
         fresh = {n: data for n, data in wanted.items() if _content(folder / n) != data}
         for path in stale:
             path.unlink()
@@ -68,16 +70,28 @@ def forget(session: Session) -> None:
             shutil.rmtree(session.workspace.terraform)
 
 
-async def apply(session: Session, terraform: Terraform, report: Report) -> bool:
-    """Bring everything that Terraform knows into its place. Returns whether anything changed."""
+async def apply(session: Session, terraform: Terraform, report: Report, plan_file: Path | None = None) -> bool:
+    """Bring everything that Terraform knows into its place, or do just what a saved plan says.
+
+    Returns:
+        Whether anything changed.
+    """
     await terraform.init(report)
-    replace = await drifted(session, terraform)
+    replace = await drifted(session, terraform) if plan_file is None else []
     try:
-        summary = await terraform.apply(var_file(session), replace, _progress(report))
+        summary = await terraform.apply(var_file(session), replace, _progress(report), plan_file)
     except BaseException:
         await asyncio.shield(session.target.abandon(session.workspace))
         raise
     return bool(summary.added or summary.changed or summary.destroyed)
+
+
+async def make_plan(session: Session, terraform: Terraform, out: Path, report: Report) -> Plan:
+    """What an apply would do, saved in `out`."""
+    await terraform.init(report)
+    replace = await drifted(session, terraform)
+    report("planning")
+    return await terraform.plan(out, var_file(session), replace)
 
 
 async def drifted(session: Session, terraform: Terraform) -> list[str]:

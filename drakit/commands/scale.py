@@ -44,7 +44,7 @@ async def scale(session: Session, arguments: Sequence[str]) -> ScaleResult:
 
             async def set_sizes(report: Report) -> bool:
                 changes = {name: size for name, size in wanted.items() if before[name].desired != size}
-                await session.target.scale(kube, changes)
+                await session.target.scale(kube, changes, session.timeout)
                 return bool(changes)
 
             async def wait(report: Report) -> bool:

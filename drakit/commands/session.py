@@ -1,5 +1,6 @@
 """What every command starts from: the stack, its folder, its target, and somewhere to send events."""
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,15 +10,19 @@ from drakit.engine.events import Emit
 from drakit.engine.journal import Journal
 from drakit.engine.lock import lock_holder, locked, stack_lock
 from drakit.engine.workspace import Workspace
-from drakit.errors import ClusterError
+from drakit.errors import ClusterError, UsageError
 from drakit.kube.client import Kube
 from drakit.stack.load import load_stack
 from drakit.stack.model import Stack
 from drakit.targets.base import Health, Target
 from drakit.targets.choose import target_of
 
+REHEARSAL_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAREHEARSAL0000000", "AWS_SECRET_ACCESS_KEY": "rehearsal"}
+"""Nobody's: the emulated AWS refuses whatever could be a real key."""
+
 DEFAULT_TIMEOUT = 120.0
-"""Seconds for each wait, unless `--timeout` says otherwise."""
+AWS_TIMEOUT = 1200.0
+"""Seconds for each wait, unless `--timeout` says otherwise; AWS takes minutes to bring up a node."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +34,12 @@ class Session:
     workspace: Workspace
     emit: Emit
     timeout: float = DEFAULT_TIMEOUT
+    rehearse: bool = False
 
-    @property
+    @functools.cached_property
     def target(self) -> Target:
-        """The stack's target.
-
-        Raises:
-            UsageError: this version of drakit does not have it.
-        """
-        return target_of(self.stack)
+        """The stack's target."""
+        return target_of(self.stack, REHEARSAL_CREDENTIALS if self.rehearse else None)
 
     def require_up(self) -> None:
         """Go on only with a cluster that runs.
@@ -75,15 +77,33 @@ class Session:
         return Kube(self.workspace.kubeconfig)
 
 
-def open_session(file: Path | None, emit: Emit, timeout: float | None = None) -> Session:
+def open_session(file: Path | None, emit: Emit, timeout: float | None = None, *, rehearse: bool = False) -> Session:
     """The session for a stack file, or for the one (or none) in the current folder.
 
+    Args:
+        rehearse: against the emulated AWS, with a state of its own, and drakit's stand-ins where the file names no
+            charts; without a file, the eks target's stack.
+
     Raises:
-        UsageError: the file is missing or invalid.
+        UsageError: the file is missing or invalid, or its target is not one that can be rehearsed.
     """
     loaded = load_stack(file, Path.cwd())
-    workspace = Workspace(loaded.root, loaded.stack.name)
-    return Session(loaded.stack, loaded.file, workspace, emit, timeout or DEFAULT_TIMEOUT)
+    stack, name = loaded.stack, loaded.stack.name
+    if rehearse:
+        if loaded.file is None:
+            stack = Stack(target="eks")
+        if stack.target != "eks":
+            raise UsageError(
+                f"The target {stack.target} costs nothing, and there is nothing to rehearse.",
+                hint="`--rehearse` is for stacks with `target: eks`; leave it out.",
+                code="nothing-to-rehearse",
+            )
+        if "charts" not in stack.model_fields_set:
+            stack = stack.model_copy(update={"charts": "builtin"})
+        name = f"{stack.name}-rehearsal"
+    workspace = Workspace(loaded.root, name)
+    patience = AWS_TIMEOUT if stack.target == "eks" and not rehearse else DEFAULT_TIMEOUT
+    return Session(stack, loaded.file, workspace, emit, timeout or patience, rehearse)
 
 
 def not_up(stack: Stack) -> ClusterError:

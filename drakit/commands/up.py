@@ -3,29 +3,37 @@
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
+from drakit.aws.findings import Finding, Level
 from drakit.commands import provision
+from drakit.commands.agreement import require
 from drakit.commands.mig import declared, partition
-from drakit.commands.nodes import group_statuses, wait_for_nodes
+from drakit.commands.nodes import group_statuses, handed_out_twice, wait_for_nodes
+from drakit.commands.preflight import look_ahead
 from drakit.commands.session import Session
 from drakit.engine.events import Report
 from drakit.engine.step import Step, run_steps
 from drakit.errors import ClusterError
 from drakit.helm import Helm, InstalledRelease, Release
+from drakit.helm.records import secret_labels, with_api_version
 from drakit.kube.client import Kube
-from drakit.kube.kinds import ResourceApi
+from drakit.kube.kinds import RESOURCE_GROUP, SECRET, ResourceApi
 from drakit.kube.watch import wait_for
 from drakit.results import GroupStatus, KubernetesVersion, ReleaseStatus, StepResult, UpResult
 from drakit.targets.base import GroupSize
-from drakit.targets.releases import DEVICE_CLASSES, DRA_DRIVER, chart_warnings, releases
+from drakit.targets.releases import DEVICE_CLASSES, DRA_DRIVER, OPERATOR, chart_warnings, releases
 from drakit.tools import HELM, FoundTool
+
+GPU = (OPERATOR, DRA_DRIVER)
+"""The releases that make GPUs claimable; the others, the stack's add-ons, go on beside what follows."""
 
 
 class _Up:
     """One run of `up`: its steps, and what they find out for each other."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, session: Session, *, agreed: bool, plan_file: Path | None) -> None:
+        self.session, self.agreed, self.plan_file = session, agreed, plan_file
         self.releases: Sequence[Release] = releases(session.stack, session.workspace.root)
         self.tools: Mapping[str, FoundTool] = {}
         self.installed: Sequence[InstalledRelease] = ()
@@ -36,19 +44,22 @@ class _Up:
         self.device_classes: tuple[str, ...] = ()
         self.groups: Mapping[str, GroupStatus] = {}
         self.mig: Mapping[str, str] = {}
+        self.findings: Sequence[Finding] = ()
         self.warnings: tuple[str, ...] = ()
 
     def steps(self) -> list[Step]:
         """What has to be done, and in which order."""
         return [
             Step("tools", self._find_tools),
-            Step("configuration", self._render, after=("tools",)),
+            Step("preflight", self._preflight),
+            Step("configuration", self._render, after=("tools", "preflight")),
             Step("terraform", self._terraform, after=("configuration",)),
-            Step("kubernetes", self._connect, after=("terraform",)),
+            Step("access", self._access, after=("terraform",)),
+            Step("kubernetes", self._connect, after=("access",)),
             Step("releases", self._list_releases, after=("kubernetes",)),
             *(Step(release.name, partial(self._install, release), after=("releases",)) for release in self.releases),
             # Not while its release is being installed: it brings them one by one.
-            Step("device-classes", self._device_classes, after=tuple(release.name for release in self.releases)),
+            Step("device-classes", self._device_classes, after=tuple(r.name for r in self.releases if r.name in GPU)),
             Step("nodes", self._nodes, after=("device-classes",)),
             Step("mig", self._mig, after=("nodes",)),
         ]
@@ -57,11 +68,21 @@ class _Up:
         self.tools = await provision.find_tools(self.session, report)
         return False
 
+    async def _preflight(self, report: Report) -> bool:
+        self.findings = await look_ahead(self.session, report)
+        if price := await price_of_up(self.session):
+            require(self.session, agreed=self.agreed, what=price)
+        return False
+
+    async def _access(self, report: Report) -> bool:
+        return await self.session.target.access(self.session.stack, self.session.workspace, report)
+
     async def _render(self, report: Report) -> bool:
-        return provision.render(self.session, self.tools)
+        return await provision.render(self.session, self.tools)
 
     async def _terraform(self, report: Report) -> bool:
-        return await provision.apply(self.session, provision.terraform_of(self.session, self.tools), report)
+        terraform = provision.terraform_of(self.session, self.tools)
+        return await provision.apply(self.session, terraform, report, self.plan_file)
 
     async def _connect(self, report: Report) -> bool:
         self.kube = self.session.connect()
@@ -77,7 +98,23 @@ class _Up:
 
     async def _list_releases(self, report: Report) -> bool:
         self.installed = await self._helm().list(self.releases)
-        return False
+        known = {(release.name, release.namespace) for release in self.installed}
+        changed = [await self._follow_api(r, report) for r in self.releases if (r.name, r.namespace) in known]
+        return any(changed)
+
+    async def _follow_api(self, release: Release, report: Report) -> bool:
+        """Bring Helm's record of a release to the version of resource.k8s.io that the cluster serves now."""
+        assert self.kube is not None
+        assert self.api is not None
+        changed = False
+        for secret in (await self.kube.list(SECRET, release.namespace, labels=secret_labels(release.name)))[0]:
+            record = with_api_version(secret["data"]["release"], RESOURCE_GROUP, self.api.version)
+            if record is not None:
+                report(f"{release.name}: its record follows the cluster to {self.api.api_version}")
+                patch = {"data": {"release": record}}
+                await self.kube.patch(SECRET, secret["metadata"]["name"], patch, release.namespace)
+                changed = True
+        return changed
 
     async def _install(self, release: Release, report: Report) -> bool:
         changed = await self._helm().ensure(release, report, self.session.timeout, installed=self.installed)
@@ -98,13 +135,21 @@ class _Up:
         workspace = self.session.workspace
         cluster = f"{self.server} {self.api.api_version if self.api else ''}"
         executable = self.tools[HELM.name].path
-        return Helm(executable, workspace.kubeconfig, workspace.helm, workspace.logs, cluster=cluster)
+        return Helm(
+            executable,
+            workspace.kubeconfig,
+            workspace.helm,
+            workspace.logs,
+            cluster=cluster,
+            inherit=self.session.target.client_variables(),
+        )
 
     async def _device_classes(self, report: Report) -> bool:
         if not any(release.name == DRA_DRIVER for release in self.releases):
             return False
         assert self.kube is not None
         assert self.api is not None
+        changed = await self._restore_device_classes(report)
         report("waiting for the DeviceClasses")
         found = await wait_for(
             self.kube,
@@ -115,7 +160,19 @@ class _Up:
             hint=f"The DRA driver's release brings them: see {self.session.workspace.logs}.",
         )
         self.device_classes = tuple(sorted(name for _, name in found))
-        return False
+        return changed
+
+    async def _restore_device_classes(self, report: Report) -> bool:
+        """Have Helm bring back what somebody has deleted of a release that it takes for deployed."""
+        assert self.kube is not None
+        assert self.api is not None
+        (release,) = (release for release in self.releases if release.name == DRA_DRIVER)
+        there = {obj["metadata"]["name"] for obj in (await self.kube.list(self.api.device_class))[0]}
+        if self.releases_changed or there >= set(DEVICE_CLASSES):
+            return False
+        report(f"bringing back {', '.join(sorted(set(DEVICE_CLASSES) - there))}")
+        self.releases_changed = True
+        return await self._helm().ensure(release, report, self.session.timeout, installed=self.installed, again=True)
 
     async def _nodes(self, report: Report) -> bool:
         assert self.kube is not None
@@ -128,6 +185,7 @@ class _Up:
         nodes = await wait_for_nodes(self.kube, self.api, sizes, report, self.session.timeout, devices=with_devices)
         self.groups = group_statuses(sizes, nodes)
         if with_devices:
+            self.warnings += tuple(handed_out_twice(nodes.values(), (await self.kube.list(self.api.slice))[0]))
             self.mig = declared(self.session.stack.node_groups, nodes.values())
         return False
 
@@ -140,15 +198,29 @@ class _Up:
         return any(node.changed for node in nodes)
 
 
-async def up(session: Session) -> UpResult:
+async def price_of_up(session: Session) -> str:
+    """What bringing the stack up costs, in a sentence; empty when it is up already."""
+    if session.workspace.kubeconfig.exists():
+        return ""
+    cost = await session.target.cost(session.stack, {n: g.desired for n, g in session.stack.node_groups.items()})
+    origins = f" ({'; '.join(cost.origins)})" if cost.origins else ""
+    return f"{session.stack.name} costs ${cost.hourly:.2f} an hour, ${cost.monthly:.0f} a month, as it starts{origins}."
+
+
+async def up(session: Session, *, agreed: bool = False, plan_file: Path | None = None) -> UpResult:
     """Bring the stack up, or to what its file says now; changes nothing that is as it should be.
 
+    Args:
+        agreed: to what it costs.
+        plan_file: a plan that `plan` saved; Terraform does just what it says.
+
     Raises:
+        Refused: it costs money, and nobody has agreed to that.
         DrakitError: a step failed; run again to go on from there.
     """
     started = time.monotonic()
     session.target.check(session.stack, session.workspace)
-    run = _Up(session)
+    run = _Up(session, agreed=agreed, plan_file=plan_file)
     with session.mutate("up") as journal:
         try:
             outcomes = await run_steps(run.steps(), journal=journal, emit=session.emit)
@@ -169,7 +241,10 @@ async def up(session: Session) -> UpResult:
         node_groups=run.groups,
         seconds=round(time.monotonic() - started, 3),
         steps=tuple(StepResult(o.name, o.seconds, o.changed) for o in outcomes),
-        warnings=run.warnings,
+        warnings=(
+            *(f"{each.name}: {each.message}" for each in run.findings if each.level is Level.WARNING),
+            *run.warnings,
+        ),
     )
 
 

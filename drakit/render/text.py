@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Line = str
 NARROW = 80
+MANY = 15
+"""More planned resources than this are summed up by subject."""
 
 
 def print_result(result: Result, console: "Console", *, verbose: bool = False) -> None:
@@ -100,13 +102,38 @@ def _(result: UpResult, page: _Page) -> None:
 @_register(PlanResult)
 def _(result: PlanResult, page: _Page) -> None:
     page.line(f"Plan for {result.stack} ({result.target}):")
-    changes = [(change.action, change.address) for change in result.changes]
-    changes += [(action, f"release {name}") for name, action in result.releases.items() if action != "unchanged"]
-    if changes:
+    releases = [(action, f"release {name}") for name, action in result.releases.items() if action != "unchanged"]
+    if len(result.changes) > MANY and not page.verbose:
+        actions = list(dict.fromkeys(action for counts in result.summary.values() for action in counts))
+        rows = [
+            (subject, *(str(counts.get(action, 0)) for action in actions)) for subject, counts in result.summary.items()
+        ]
+        page.table(("SUBJECT", *(action.upper() for action in actions)), rows)
+        page.line("`-v` lists every resource.")
+        if releases:
+            page.line()
+            page.table(("ACTION", "RELEASE"), [(action, name.removeprefix("release ")) for action, name in releases])
+    elif changes := [*((change.action, change.address) for change in result.changes), *releases]:
         page.table(("ACTION", "RESOURCE"), changes)
     else:
         page.line("  nothing to change")
-    page.line(f"Cost of the desired nodes: ${result.hourly_cost:.2f} an hour.")
+    if result.checks:
+        page.line()
+        page.table(("CHECK", "", "FOUND"), [(c.name, "ok" if c.ok else "FAILED", c.evidence) for c in result.checks])
+    warnings = [finding for finding in result.findings if finding.level != "INFO" or page.verbose]
+    for finding in warnings:
+        page.line()
+        page.line(f"{finding.level}: {finding.name}: {finding.message}")
+        if finding.remedy:
+            page.line(f"  {finding.remedy}")
+    page.line()
+    for item in result.costs:
+        price = "unknown" if item.hourly is None else f"${item.hourly:.4f}"
+        page.line(f"{price:>9}  {item.count:g} x {item.name}{f' ({item.note})' if item.note else ''}")
+    origins = "".join(f"; {origin}" for origin in sorted({item.price.origin for item in result.costs if item.price}))
+    page.line(f"${result.hourly_cost:.2f} an hour with the nodes it starts with{origins}.")
+    if result.saved:
+        page.line(f"Saved: `drakit up --plan {result.saved}` applies just this.")
 
 
 @_register(MigResult)

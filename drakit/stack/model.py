@@ -33,6 +33,9 @@ _VERSION = r"^v?[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$"
 _CHART_VERSION = r"^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$"
 _LABEL_KEY = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
 _LABEL_VALUE = r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"
+_BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+_TAG_KEY = r"^[A-Za-z0-9 _.:/=+@-]{1,128}$"
+_TAG_VALUE = r"^[A-Za-z0-9 _.:/=+@-]{0,256}$"
 _GATE = r"^[A-Z][A-Za-z0-9]{0,62}$"
 _CIDR = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}$"
 _PRINTABLE = r"^[^\p{Cc}]+$"
@@ -46,6 +49,9 @@ PATTERNS: Mapping[str, str] = {
     _CHART_VERSION: "is not a version, such as 0.4.1 (without v)",
     _LABEL_KEY: "is not a Kubernetes label or taint key",
     _LABEL_VALUE: "is not a Kubernetes label or taint value",
+    _BUCKET: "is not the name of an S3 bucket",
+    _TAG_KEY: "is not the key of an AWS tag",
+    _TAG_VALUE: "is not the value of an AWS tag",
     _GATE: "is not the name of a feature gate, such as MPSSupport",
     _CIDR: "is not an IPv4 CIDR block, such as 203.0.113.0/24",
     _PRINTABLE: "is not one line of text",
@@ -56,6 +62,8 @@ Text = Annotated[StrictStr, Field(pattern=_PRINTABLE)]
 Name = Annotated[StrictStr, Field(pattern=_DNS_LABEL)]
 LabelKey = Annotated[StrictStr, Field(pattern=_LABEL_KEY)]
 LabelValue = Annotated[StrictStr, Field(pattern=_LABEL_VALUE)]
+TagKey = Annotated[StrictStr, Field(pattern=_TAG_KEY)]
+TagValue = Annotated[StrictStr, Field(pattern=_TAG_VALUE)]
 Cidr = Annotated[StrictStr, Field(pattern=_CIDR)]
 GateName = Annotated[StrictStr, Field(pattern=_GATE)]
 
@@ -86,6 +94,14 @@ class Aws(_Section):
         tuple[Cidr, ...],
         Field(description="CIDR blocks that may reach the public API endpoint; an empty list makes it private."),
     ] = ("0.0.0.0/0",)  # EKS's own default; access still takes an IAM identity
+
+    tags: Annotated[
+        Mapping[TagKey, TagValue], Field(description="Tags of everything that is made, beside drakit's own.")
+    ] = {}
+    state_bucket: Annotated[
+        StrictStr | None,
+        Field(pattern=_BUCKET, description="S3 bucket for Terraform's state; null keeps it beside the stack file."),
+    ] = None
 
     @field_validator("vpc_cidr")
     @classmethod
@@ -202,7 +218,17 @@ class Addons(_Section):
 
     kuberay: Annotated[StrictBool, Field(description="The KubeRay operator.")] = False
     argo_workflows: Annotated[StrictBool, Field(description="Argo Workflows.")] = False
+    argo_events: Annotated[StrictBool, Field(description="Argo Events.")] = False
     jupyterhub: Annotated[StrictBool, Field(description="JupyterHub.")] = False
+    aws_load_balancer_controller: Annotated[
+        StrictBool, Field(description="The AWS Load Balancer Controller; its IAM role is yours to give.")
+    ] = False
+    efs_csi_driver: Annotated[
+        StrictBool, Field(description="The CSI driver of Amazon EFS; its IAM role is yours to give.")
+    ] = False
+    kube_prometheus_stack: Annotated[
+        StrictBool, Field(description="Prometheus, Grafana and their operator, with the GPUs' metrics.")
+    ] = False
 
 
 class Limits(_Section):

@@ -4,10 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from drakit.aws.costs import Cost
+from drakit.aws.findings import Finding
+from drakit.dra.proof import Check
+from drakit.engine.events import Report
 from drakit.engine.workspace import Workspace
 from drakit.kube.client import Kube
 from drakit.stack.model import Stack
+from drakit.terraform import Terraform
 from drakit.tools import FoundTool, Tool
+
+NODE_GROUP_LABEL = "drakit/node-group"
+"""The label of every node that says which of the stack's node groups it is of. EKS's own may end in digits."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +42,47 @@ class Target(Protocol):
     blueprint: str
     """The built-in blueprint's name; its variables are rendered from `templates/tfvars/<blueprint>.tfvars.j2`."""
 
+    costs_money: bool
+    """Whether what is made there is paid for by the hour."""
+
     def tools(self, stack: Stack) -> Sequence[Tool]:
         """The tools that this target needs beside Terraform and Helm."""
         ...
 
-    def variables(self, stack: Stack, workspace: Workspace, tools: Mapping[str, FoundTool]) -> Mapping[str, Any]:
+    def terraform_options(self) -> Mapping[str, Any]:
+        """What `drakit.terraform.Terraform` is given beside its folders."""
+        ...
+
+    def client_variables(self) -> Sequence[str]:
+        """Environment variables that clients of the cluster need, Helm among them; a name ending in * is a prefix."""
+        ...
+
+    async def variables(self, stack: Stack, workspace: Workspace, tools: Mapping[str, FoundTool]) -> Mapping[str, Any]:
         """What the blueprint's template reads beside `stack`."""
+        ...
+
+    async def preflight(self, stack: Stack) -> Sequence[Finding]:
+        """What stands in the way of the stack, found before anything is changed."""
+        ...
+
+    async def access(self, stack: Stack, workspace: Workspace, report: Report) -> bool:
+        """Make sure that the kubeconfig is there and right; returns whether it had to be written.
+
+        Raises:
+            ClusterError: there is no cluster.
+        """
+        ...
+
+    def files(self, stack: Stack) -> Mapping[str, str]:
+        """Terraform files that the stack needs beside the blueprint's, by name."""
+        ...
+
+    def plan_checks(self, stack: Stack, plan: Mapping[str, Any]) -> Sequence[Check]:
+        """Whether Terraform's plan, as its JSON, says what the stack file says where that matters most."""
+        ...
+
+    async def unlock(self, terraform: Terraform) -> None:
+        """Lift what protects the stack from being destroyed; `down` has been confirmed."""
         ...
 
     def check(self, stack: Stack, workspace: Workspace) -> None:
@@ -74,8 +117,12 @@ class Target(Protocol):
         """The node groups that exist."""
         ...
 
-    async def scale(self, kube: Kube, sizes: Mapping[str, int]) -> None:
-        """Set the sizes of node groups; returns when the place has accepted them."""
+    async def scale(self, kube: Kube, sizes: Mapping[str, int], timeout: float) -> None:
+        """Set the sizes of node groups; returns when the place has accepted them, within `timeout` seconds."""
+        ...
+
+    async def cost(self, stack: Stack, sizes: Mapping[str, int]) -> Cost:
+        """What the stack costs an hour with its node groups at `sizes`, by item."""
         ...
 
     def hourly_cost(self, instance_types: Sequence[str]) -> float:

@@ -1,7 +1,11 @@
 """Where a stack's charts come from: their publishers, drakit's stand-ins, or a folder."""
 
+import ipaddress
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -9,16 +13,19 @@ from ruamel.yaml.error import YAMLError
 from drakit.errors import UsageError
 from drakit.packaged import packaged
 from drakit.stack.model import Stack
+from drakit.targets.addons import ADDONS
 
 NGC = "https://helm.ngc.nvidia.com/nvidia"
 """NVIDIA's chart repository: the GPU Operator, and the DRA driver up to 25.12."""
 REGISTRY = "oci://registry.k8s.io/dra-driver-nvidia/charts"
 """The charts of the DRA driver since 0.4."""
-UPSTREAM = {
+UPSTREAM: Mapping[str, str] = {
     "gpu-operator": NGC,
     "nvidia-dra-driver-gpu": NGC,
     "dra-driver-nvidia-gpu": REGISTRY,
+    **{addon.chart: addon.repo for addon in ADDONS},
 }
+"""Where each chart is published."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,20 @@ def find_chart(stack: Stack, root: Path, name: str, version: str, *, stand_in: b
             code="charts-folder-not-found",
         )
     return _in_folder(folder, name, version, stand_in=stand_in)
+
+
+def emulated() -> bool:
+    """Whether what answers as AWS is on this machine, so that what calls itself a cluster of EKS is simulated.
+
+    As boto3 and Terraform have it: AWS_ENDPOINT_URL, unless AWS_IGNORE_CONFIGURED_ENDPOINT_URLS is true.
+    """
+    if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        return False
+    try:
+        host = urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _builtin(name: str, warning: str | None = None) -> Chart:

@@ -1,22 +1,17 @@
 """From a stack to its target."""
 
-from drakit.errors import UsageError
+from collections.abc import Mapping
+
 from drakit.stack.model import Stack
 from drakit.targets.base import Target
 
 
-def target_of(stack: Stack) -> Target:
-    """The target that a stack names.
+def target_of(stack: Stack, environment: Mapping[str, str] | None = None) -> Target:
+    """The target that a stack names. `environment`: variables that whoever uses its kubeconfig needs; no secrets."""
+    if stack.target == "eks":
+        from drakit.targets.eks import EksTarget
 
-    Raises:
-        UsageError: this version of drakit does not have it.
-    """
-    if stack.target == "sandbox":
-        from drakit.targets.sandbox import SandboxTarget
+        return EksTarget(stack, environment)
+    from drakit.targets.sandbox import SandboxTarget
 
-        return SandboxTarget()
-    raise UsageError(
-        f"The target {stack.target} is not available in this version of drakit.",
-        hint="Use `target: sandbox`, or leave the target out.",
-        code="target-unavailable",
-    )
+    return SandboxTarget()

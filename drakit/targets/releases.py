@@ -1,4 +1,4 @@
-"""The Helm releases of a stack: NVIDIA's GPU Operator and DRA driver, with the values that fit EKS's NVIDIA image.
+"""The Helm releases of a stack: its add-ons, NVIDIA's GPU Operator and DRA driver, and the values that fit EKS.
 
 Values: NVIDIA's and AWS's installation guides; each constant says why.
 """
@@ -12,7 +12,8 @@ from drakit.errors import UsageError
 from drakit.helm import Release
 from drakit.stack.model import Stack
 from drakit.stack.names import suggestion
-from drakit.targets.charts import Chart, find_chart
+from drakit.targets.addons import wanted
+from drakit.targets.charts import Chart, emulated, find_chart
 
 OPERATOR = "gpu-operator"
 DRA_DRIVER = "dra-driver-nvidia-gpu"
@@ -38,11 +39,14 @@ def releases(stack: Stack, root: Path) -> Sequence[Release]:
     """The releases of `stack`; they do not depend on each other. `root` is the folder of the stack file.
 
     Raises:
-        UsageError: `charts` names a folder that lacks a chart, the DRA driver would not start with its feature
-            gates, or nothing is known of its version that a sandbox has to simulate.
+        UsageError: `charts` names a folder that lacks a chart, or stand-ins where there are none or they would do
+            nothing; the DRA driver would not start with its feature gates, or nothing is known of its version that
+            has to be simulated.
     """
+    _check_stand_ins(stack)
     _check_driver(stack)
-    return tuple(_release(stack, name, chart) for name, chart in _charts(stack, root))
+    gpu = [_release(stack, name, chart) for name, chart in _charts(stack, root)]
+    return (*gpu, *_addons(stack, root))
 
 
 def chart_warnings(stack: Stack, root: Path) -> Sequence[str]:
@@ -55,6 +59,16 @@ def chart_warnings(stack: Stack, root: Path) -> Sequence[str]:
     driver = stack.gpu.dra_driver
     if driver.enabled and driver.version not in DRIVER_VERSIONS and not _simulated(stack):
         warnings.append(f"Feature gates of the DRA driver {driver.version} are not known here: they were not checked.")
+    if stack.charts == "builtin" and (addons := wanted(stack)):
+        names = ", ".join(addon.field for addon in addons)
+        warnings.append(f"Not installed, for drakit has no stand-ins of add-ons: {names}.")
+    elif not _simulated(stack):
+        warnings += [
+            f"addons.{addon.field}: the service account {addon.role} in {addon.namespace} needs an IAM role, "
+            "which drakit does not make: see docs/addons.md."
+            for addon in wanted(stack)
+            if addon.role
+        ]
     return tuple(warnings)
 
 
@@ -66,6 +80,15 @@ def _charts(stack: Stack, root: Path) -> Iterator[tuple[str, Chart]]:
         # From 0.4 on the chart has its new name.
         name = "nvidia-dra-driver-gpu" if _by_calendar(version) else DRA_DRIVER
         yield DRA_DRIVER, find_chart(stack, root, name, version)
+
+
+def _addons(stack: Stack, root: Path) -> Iterator[Release]:
+    if stack.charts == "builtin":
+        return
+    for addon in wanted(stack):
+        chart = find_chart(stack, root, addon.chart, addon.version)
+        values = addon.values(stack)
+        yield Release(addon.chart, addon.namespace, chart.reference, chart.version, values, chart.repo)
 
 
 def _release(stack: Stack, name: str, chart: Chart) -> Release:
@@ -89,6 +112,25 @@ def _driver_values(stack: Stack) -> Mapping[str, Any]:
         # The one stand-in is every version's; the simulated driver reads its version from the image.
         values["image"] = {"tag": f"v{driver.version}"}
     return values
+
+
+def _check_stand_ins(stack: Stack) -> None:
+    """Refuse drakit's stand-ins where nothing is simulated, and where there are none."""
+    if stack.charts != "builtin":
+        return
+    if not _simulated(stack):
+        raise UsageError(
+            "charts: builtin: drakit's stand-ins do nothing on real nodes.",
+            hint="Leave `charts` out, or give a folder of charts. `drakit up --rehearse` installs the stand-ins.",
+            code="stand-ins-on-real-nodes",
+        )
+    # A rehearsal takes a stack file that is meant for AWS, and leaves them out with a warning.
+    if stack.target == "sandbox" and (addons := wanted(stack)):
+        raise UsageError(
+            f"addons: drakit has no stand-ins of {', '.join(addon.field for addon in addons)}.",
+            hint="Give a folder with their charts as `charts:`, or `charts: upstream`, which needs a network.",
+            code="no-stand-in",
+        )
 
 
 def _check_driver(stack: Stack) -> None:
@@ -118,7 +160,8 @@ def _check_driver(stack: Stack) -> None:
 
 
 def _simulated(stack: Stack) -> bool:
-    return stack.target == "sandbox"
+    """Whether its nodes are: no program runs on them."""
+    return stack.target == "sandbox" or emulated()
 
 
 def _by_calendar(version: str) -> bool:

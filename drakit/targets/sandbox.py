@@ -5,14 +5,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from drakit.aws.costs import Cost
+from drakit.aws.findings import Finding
 from drakit.dra.catalogue import instance_type
+from drakit.dra.proof import Check
+from drakit.engine.events import Report
 from drakit.engine.workspace import Workspace
 from drakit.errors import PreflightError, TimedOut
 from drakit.kube.client import Kube
 from drakit.sandbox import components, nodegroups, processes
 from drakit.sandbox.layout import Layout
 from drakit.stack.model import NodeGroup, Stack
-from drakit.targets.base import GroupSize, Health
+from drakit.targets.base import NODE_GROUP_LABEL, GroupSize, Health
+from drakit.terraform import Terraform
 from drakit.tools import FoundTool, Tool
 from drakit.tools import controlplane as controlplane_tool
 
@@ -25,11 +30,33 @@ class SandboxTarget:
 
     name = "sandbox"
     blueprint = "sandbox"
+    costs_money = False
 
     def tools(self, stack: Stack) -> Sequence[Tool]:
         return [controlplane_tool(stack.kubernetes_version)]
 
-    def variables(self, stack: Stack, workspace: Workspace, tools: Mapping[str, FoundTool]) -> Mapping[str, Any]:
+    def terraform_options(self) -> Mapping[str, Any]:
+        return {}
+
+    def client_variables(self) -> Sequence[str]:
+        return ()
+
+    async def preflight(self, stack: Stack) -> Sequence[Finding]:
+        return ()
+
+    def files(self, stack: Stack) -> Mapping[str, str]:
+        return {}
+
+    def plan_checks(self, stack: Stack, plan: Mapping[str, Any]) -> Sequence[Check]:
+        return ()
+
+    async def unlock(self, terraform: Terraform) -> None:
+        """Nothing protects a sandbox."""
+
+    async def access(self, stack: Stack, workspace: Workspace, report: Report) -> bool:
+        return False  # the control plane writes its kubeconfig when it starts
+
+    async def variables(self, stack: Stack, workspace: Workspace, tools: Mapping[str, FoundTool]) -> Mapping[str, Any]:
         return {
             "node_groups": {name: _definition(name, group) for name, group in stack.node_groups.items()},
             "sandbox_folder": str(workspace.sandbox),
@@ -88,7 +115,10 @@ class SandboxTarget:
         groups = await nodegroups.read_groups(kube)
         return {name: GroupSize(group.desired, group.instance_type) for name, group in groups.items()}
 
-    async def scale(self, kube: Kube, sizes: Mapping[str, int]) -> None:
+    async def cost(self, stack: Stack, sizes: Mapping[str, int]) -> Cost:
+        return Cost(())
+
+    async def scale(self, kube: Kube, sizes: Mapping[str, int], timeout: float) -> None:
         groups = await nodegroups.read_groups(kube)
         for name, desired in sizes.items():
             await nodegroups.scale_group(kube, groups[name], desired)
@@ -117,6 +147,6 @@ def _definition(name: str, group: NodeGroup) -> Mapping[str, Any]:
         "min": group.min,
         "max": group.max,
         "desired": group.desired,
-        "labels": {**labels, **group.labels},
+        "labels": {**labels, **group.labels, NODE_GROUP_LABEL: name},
         "taints": [*taints, *(taint.model_dump() for taint in group.taints)],
     }

@@ -113,6 +113,17 @@ class Terraform:
         text = await self._text("output", logged=False, json=IsFlagged)
         return {name: output["value"] for name, output in json.loads(text).items()}
 
+    async def show(self, plan_file: Path) -> dict[str, Any]:
+        """A saved plan as JSON: https://developer.hashicorp.com/terraform/internals/json-format. It is not logged."""
+        return dict(json.loads(await self._text("show", str(plan_file), logged=False, json=IsFlagged)))
+
+    async def forget(self, address: str) -> bool:
+        """Take a resource out of the state and leave the thing itself alone; False when the state does not have it."""
+        if address not in await self.resources():
+            return False
+        await self._text("state rm", address)
+        return True
+
     async def resources(self) -> list[str]:
         """The addresses of the resources in the state; none when there is no state."""
         if not self.state_exists():

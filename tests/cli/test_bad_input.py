@@ -1,5 +1,7 @@
 """Bad input: refused with exit 2, naming what is wrong, where, and the nearest valid name."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -139,12 +141,37 @@ def test_what_is_no_stack_file_is_refused(folder: Path, drakit: Drakit, content:
     assert outcome.error["message"].startswith("drakit.yaml")
 
 
-@pytest.mark.parametrize("command", [["up"], ["plan"], ["status"], ["down"], ["demo", "basic"]], ids=" ".join)
-def test_the_target_eks_says_that_it_is_not_available(folder: Path, drakit: Drakit, command: list[str]) -> None:
+@pytest.mark.parametrize("command", ["up", "plan"])
+def test_eks_without_credentials_says_how_to_get_them(
+    folder: Path, drakit: Drakit, stand_ins: Callable[..., None], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    stand_ins("true")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    # Neither files of the user's nor a role of this machine's.
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    (folder / "drakit.yaml").write_text("target: eks\n")
+    outcome = drakit(command)
+    assert outcome.status == 3
+    assert outcome.error["code"] == "preflight-failed"
+    assert "credentials" in outcome.error["message"]
+    assert outcome.error["hint"]
+
+
+@pytest.mark.parametrize("command", [["status"], ["demo", "basic"], ["scale", "g6=1"]], ids=" ".join)
+def test_eks_that_is_not_up(folder: Path, drakit: Drakit, command: list[str]) -> None:
     (folder / "drakit.yaml").write_text("target: eks\n")
     outcome = drakit(*command)
-    assert outcome.status == 2
-    assert outcome.error["code"] == "target-unavailable"
-    assert "eks is not available" in outcome.error["message"]
-    assert "sandbox" in outcome.error["hint"]
+    assert outcome.status == 5
+    assert outcome.error["code"] == "not-up"
     assert not (folder / ".drakit").exists()
+
+
+def test_the_sandbox_cannot_be_rehearsed(folder: Path, drakit: Drakit) -> None:
+    (folder / "drakit.yaml").write_text("target: sandbox\n")
+    outcome = drakit("up", "--rehearse")
+    assert outcome.status == 2
+    assert outcome.error["code"] == "nothing-to-rehearse"

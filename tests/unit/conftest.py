@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from drakit.aws.costs import CostItem
+from drakit.aws.findings import Finding as PreflightFinding
+from drakit.aws.findings import Level
 from drakit.dra.devices import AllocatedDevice, Device, Holder
 from drakit.dra.findings import Finding
 from drakit.dra.proof import Check, ClaimProof, PodProof
@@ -73,8 +76,13 @@ def samples() -> Mapping[str, Result]:
             stack="sandbox",
             target="sandbox",
             changes=(PlannedResource("terraform_data.control_plane", "create"),),
+            summary={"bookkeeping": {"create": 1}},
             releases={"gpu-operator": "install", "dra-driver-nvidia-gpu": "unchanged"},
+            findings=(PreflightFinding("zones", Level.WARNING, "Only one zone has p4d.24xlarge.", "Nothing to do."),),
+            checks=(Check("g6-instance-type", True, "the launch template has g6.4xlarge"),),
             hourly_cost=1.5,
+            costs=(CostItem("core: m5.xlarge", 2, 0.384, None),),
+            saved=None,
             seconds=0.4,
         ),
         "scale": ScaleResult(

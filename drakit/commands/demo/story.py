@@ -165,7 +165,9 @@ class _Story:
     async def _put_back(self, scaling: Scaling, journal: Journal, *, failing: bool) -> None:
         if self.keep:
             if scaling.changed:
-                self.warnings.append(f"What --scale changed is kept, at its price: {scaling.how_to_undo()} puts it back.")
+                self.warnings.append(
+                    f"What --scale changed is kept, at its price: {scaling.how_to_undo()} puts it back."
+                )
             scaling.keep()
         elif scaling.changed:
             try:

@@ -135,3 +135,51 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         releases(stack("./nosuch"), tmp_path)
     assert caught.value.code == "charts-folder-not-found"
     assert str(tmp_path / "nosuch") in caught.value.message
+
+
+# Stand-ins
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "emulated"),
+    [
+        ("http://127.0.0.1:4566", True),
+        ("http://127.9.9.9", True),
+        ("http://[::1]:4566/aws", True),
+        ("http://localhost:4566", True),
+        (None, False),
+        ("", False),
+        ("https://eks.us-west-2.amazonaws.com", False),
+        ("https://127.0.0.1.example.com", False),
+        ("http://10.0.0.1:4566", False),
+        ("http://[::1", False),
+        ("127.0.0.1:4566", False),
+    ],
+)
+def test_stand_ins_need_an_aws_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str | None, emulated: bool
+) -> None:
+    monkeypatch.delenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", raising=False)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    if endpoint is not None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    on_eks = stack("builtin", target="eks")
+    if emulated:
+        assert len(releases(on_eks, tmp_path)) == 2
+        # What calls itself boto3 or Terraform would not go there.
+        monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "True")
+    with pytest.raises(UsageError) as caught:
+        releases(on_eks, tmp_path)
+    assert caught.value.code == "stand-ins-on-real-nodes"
+    assert "--rehearse" in str(caught.value.hint)
+
+
+def test_what_is_published_in_a_rehearsal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+    operator, driver = releases(stack("upstream", target="eks"), tmp_path)
+    # As in a sandbox: the operator's programs would not run.
+    assert operator.chart == str(packaged("blueprints", "sandbox", "charts", OPERATOR))
+    assert driver.chart.startswith("oci://")
+    with pytest.raises(UsageError) as caught:
+        releases(stack("upstream", target="eks", version="0.5.0"), tmp_path)
+    assert caught.value.code == "unknown-driver-version"
