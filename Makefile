@@ -30,7 +30,7 @@ demo: tools
 
 test: setup
 	@$(BIN)/drakit tools install helm terraform controlplane-1.33 controlplane-1.35
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	@$(BIN)/ruff check .

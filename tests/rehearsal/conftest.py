@@ -19,7 +19,9 @@ from drakit.targets.jark_variables import jark_variables
 from drakit.terraform.tfvars import render_tfvars
 
 PROVIDER = "registry.terraform.io/hashicorp/aws"
-PLUGIN_FOLDERS = (Path("/opt/tf-plugins"), Path("~/.terraform.d/plugins").expanduser())
+# Terraform's implied local mirrors, then wherever a machine keeps its software.
+MIRRORS = ("~/.terraform.d/plugins", "~/.local/share/terraform/plugins", "/usr/share/terraform/plugins")
+ROOTS = ("/opt", "/usr/local", "/usr/local/share", "/srv", "/var/lib", "/var/cache")
 TEMPLATE = packaged("templates", "tfvars", "jark.tfvars.j2")
 # Of nobody: the rehearsal asks only that they look like what they are.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAREHEARSAL0000000", "AWS_SECRET_ACCESS_KEY": "rehearsal"}
@@ -30,6 +32,15 @@ def unavailable(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def plugin_folder() -> Path | None:
+    """Where the AWS provider lies on this machine, in the layout of a filesystem mirror."""
+    if named := os.environ.get("DRAKIT_TF_PLUGIN_DIR"):
+        return Path(named)
+    mirrors = [Path(mirror).expanduser() for mirror in MIRRORS]
+    mirrors += [folder for root in ROOTS for depth in ("*", "*/*") for folder in Path(root).glob(depth)]
+    return next((mirror for mirror in mirrors if (mirror / PROVIDER).is_dir()), None)
 
 
 @dataclass(frozen=True)
@@ -69,9 +80,8 @@ def initialised(executable: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     """A copy of the blueprint with the real provider: found on this machine, or downloaded from the registry."""
     folder = tmp_path_factory.mktemp("jark") / "blueprint"
     shutil.copytree(packaged("blueprints", "jark"), folder, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
-    named = os.environ.get("DRAKIT_TF_PLUGIN_DIR")
-    local = [each for each in ([Path(named)] if named else PLUGIN_FOLDERS) if (each / PROVIDER).is_dir()]
-    options = [f"-plugin-dir={local[0]}"] if local else []
+    local = plugin_folder()
+    options = [f"-plugin-dir={local}"] if local else []
     try:
         made = run_terraform(executable, folder, "init", "-input=false", "-no-color", *options)
     except subprocess.TimeoutExpired:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.rehearsal.conftest import PLUGIN_FOLDERS, PROVIDER, unavailable
+from tests.rehearsal.conftest import plugin_folder, unavailable
 from tests.rehearsal.emulator import Emulator, emulator, without_faults
 
 __all__ = ["emulator", "without_faults"]
@@ -26,11 +26,10 @@ class Terraform:
         shutil.copytree(SOURCE, folder)
         self.executable, self.folder = executable, folder
         self.environment = {**emulator.environment, "TF_CLI_CONFIG_FILE": os.devnull, "HOME": str(folder)}
-        named = os.environ.get("DRAKIT_TF_PLUGIN_DIR")
-        local = [each for each in ([Path(named)] if named else PLUGIN_FOLDERS) if (each / PROVIDER).is_dir()]
-        if not local:
+        local = plugin_folder()
+        if local is None:
             unavailable("the AWS provider is not on this machine; DRAKIT_TF_PLUGIN_DIR may name its folder")
-        self("init", f"-plugin-dir={local[0]}")
+        self("init", f"-plugin-dir={local}")
 
     def __call__(self, *arguments: str, status: int = 0) -> str:
         """Run it, expect that exit status, and return what it wrote."""

@@ -12,7 +12,7 @@ import pytest
 
 from drakit.commands.rehearsal import COMPONENT
 from drakit.sandbox import processes
-from tests.rehearsal.conftest import PLUGIN_FOLDERS, PROVIDER
+from tests.rehearsal.conftest import plugin_folder
 from tests.sandbox.conftest import call
 
 pytestmark = pytest.mark.sandbox
@@ -52,7 +52,7 @@ def rehearsal(initialised: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     """`initialised` skips where the provider cannot be had."""
     place = Rehearsal(tmp_path_factory.mktemp("rehearsal"))
     place.write()
-    local = next((each for each in PLUGIN_FOLDERS if (each / PROVIDER).is_dir()), None)
+    local = plugin_folder()
     with pytest.MonkeyPatch.context() as patch:
         if local:
             patch.setenv("DRAKIT_TF_PLUGIN_DIR", str(local))

@@ -389,7 +389,8 @@ def test_what_a_check_says() -> None:
         "uuid-agrees-with-slice": f"pod-1/ctr-1 saw {GPU_UUID}; pod-1/ctr-2 saw {GPU_UUID}; pod-2/ctr-1 saw {GPU_UUID}",
         "device-not-shared": "no other claim has what the demo has",
         "workload-ran": "; ".join(
-            f"{sharer} launched 2950 kernels, 1000/s (simulated)" for sharer in ("pod-1/ctr-1", "pod-1/ctr-2", "pod-2/ctr-1")
+            f"{sharer} launched 2950 kernels, 1000/s (simulated)"
+            for sharer in ("pod-1/ctr-1", "pod-1/ctr-2", "pod-2/ctr-1")
         ),
         "sharing-configured": "claim: MPS, defaultActiveThreadPercentage 50, defaultPinnedDeviceMemoryLimit 4Gi",
         "sharers-agree-on-uuid": f"3 saw {GPU_UUID}",
