@@ -14,6 +14,7 @@ from drakit.errors import ClusterError, TimedOut
 
 STACK_TAG, NODE_GROUP_TAG = "drakit/stack", "drakit/node-group"
 """On everything that the blueprint makes, and on node groups; the values are the names in the stack file."""
+CREATION_PAUSE_SECONDS = 2.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
 """Between two looks at an update: EKS has nothing to watch, and counts calls."""
 
@@ -103,6 +104,17 @@ async def find_cluster(aws: Aws, name: str) -> Cluster | None:
     """
     answer = await aws.call_if_any("eks", "describe_cluster", name=name)
     return _cluster(answer["cluster"]) if answer else None
+
+
+async def was_created(aws: Aws, name: str) -> bool:
+    """Wait while EKS is making a cluster; whether it is there and not FAILED.
+
+    Raises:
+        ClusterError: EKS cannot be asked.
+    """
+    while (cluster := await find_cluster(aws, name)) is not None and cluster.status == "CREATING":
+        await asyncio.sleep(CREATION_PAUSE_SECONDS)
+    return cluster is not None and cluster.status in ("ACTIVE", "UPDATING")
 
 
 async def nodegroups(aws: Aws, cluster: str) -> tuple[Nodegroup, ...]:

@@ -8,7 +8,10 @@ from drakit.errors import ClusterError
 
 NOT_FOUND = "aws-not-found"
 IN_USE = "aws-in-use"
+EXISTS = "aws-exists"
 THROTTLED = "aws-throttled"
+REFUSED = "aws-refused"
+"""A refusal that drakit has no better name for."""
 CREDENTIALS = frozenset({"aws-credentials-missing", "aws-credentials-expired", "aws-credentials-invalid"})
 """The codes that concern the credentials themselves: no other call will do better."""
 _LONGEST = 300
@@ -127,6 +130,13 @@ _KINDS = (
          "NoSuchBucket", "InvalidCapacityReservationId.Malformed"),
     ),
     _Kind(
+        EXISTS,
+        "something of that name or address is there already",
+        "Remove it, or give the stack another name or network; an interrupted run may have left it.",
+        ("EntityAlreadyExists", "EntityAlreadyExistsException", "AlreadyExistsException", "*AlreadyExists",
+         "*AlreadyExistsException", "*.Duplicate", "*.Conflict", "RouteAlreadyExists"),
+    ),
+    _Kind(
         IN_USE,
         "it is in use, or being changed",
         "Wait until that is done and run the same command again.",
@@ -154,8 +164,13 @@ _KINDS = (
          "ServiceUnavailable", "ServiceUnavailableException", "Unavailable", "500", "502", "503", "504"),
     ),
 )  # fmt: skip
-_REFUSED = _Kind(
-    "aws-refused", "AWS refused", "The message says why; the stack file may ask for what AWS cannot do.", ()
+_REFUSED = _Kind(REFUSED, "AWS refused", "The message says why; the stack file may ask for what AWS cannot do.", ())
+
+_VERSION = _Kind(
+    "aws-version-unsupported",
+    "EKS does not offer this Kubernetes version",
+    "Choose another kubernetesVersion; `drakit plan` says which EKS offers.",
+    (),
 )
 
 _ACTIONS: Mapping[str, str] = {"service-quotas": "servicequotas"}
@@ -171,18 +186,34 @@ def aws_error(error: BaseException, service: str, operation: str, region: str, p
     """
     aws_code, words = _said(error)
     kind = _kind(error, aws_code)
-    action = f"{_ACTIONS.get(service, service)}:{_camel(operation)}"
-    asked = f"{service} {_camel(operation)}".strip()
-    message = f"{asked} in {region}: {kind.says}"
+    return _error(kind, aws_code, words, service, _camel(operation), region, profile)
+
+
+def refused(aws_code: str, words: str, *, service: str, operation: str, region: str) -> ClusterError:
+    """The error for a refusal that another program was given, by AWS's code and words.
+
+    Args:
+        service, operation: what was asked, "eks" and "CreateNodegroup"; empty where it is not known.
+    """
+    kind = _VERSION if _is_version(f"{aws_code} {words}") else _by_name([aws_code])
+    return _error(kind, aws_code, quoted(words), service, operation, region)
+
+
+def _error(
+    kind: _Kind, aws_code: str, words: str, service: str, operation: str, region: str, profile: str | None = None
+) -> ClusterError:
+    action = f"{_ACTIONS.get(service, service)}:{operation}"
+    asked = f"{service} {operation}".strip()
+    message = f"{asked} in {region}: {kind.says}" if asked else f"{region}: {kind.says}"
     if kind.quotes and words:
         message += f": {words}"
     if kind.code in CREDENTIALS and profile:
         message += f" (profile {profile})"
     return ClusterError(
         message if message.endswith(".") else f"{message}.",
-        hint=kind.hint.format(action=action),
+        hint=kind.hint.format(action=action if operation else "it"),
         code=kind.code,
-        details={"service": service, "operation": _camel(operation), "region": region, "awsCode": aws_code},
+        details={"service": service, "operation": operation, "region": region, "awsCode": aws_code},
     )
 
 
@@ -214,13 +245,14 @@ def _said(error: BaseException) -> tuple[str, str]:
 
 
 def _kind(error: BaseException, aws_code: str) -> _Kind:
-    if "kubernetes version" in str(error).lower() and "support" in str(error).lower():
-        return _Kind("aws-version-unsupported", "EKS does not offer this Kubernetes version", _VERSION_HINT, ())
+    if _is_version(str(error)):
+        return _VERSION
     classes = [each.__name__ for each in type(error).__mro__ if each not in (Exception, BaseException, object)]
     return _by_name([aws_code, *classes])
 
 
-_VERSION_HINT = "Choose another kubernetesVersion; `drakit plan` says which EKS offers."
+def _is_version(words: str) -> bool:
+    return "kubernetes version" in words.lower() and "support" in words.lower()
 
 
 def _by_name(names: list[str]) -> _Kind:

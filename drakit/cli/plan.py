@@ -18,7 +18,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 def plan(
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="PLAN", help="Save the plan; `drakit up --plan` applies it.")
+        Path | None, typer.Option("--out", metavar="PLAN", help="Save the plan; `drakit up --plan PLAN` applies it.")
     ] = None,
     file: FileOption = None,
     rehearse: RehearseOption = False,

@@ -28,7 +28,8 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 def up(
     plan: Annotated[
-        Path | None, typer.Option("--plan", metavar="PLAN", help="Apply just this plan, saved by `drakit plan --out`.")
+        Path | None,
+        typer.Option("--plan", metavar="PLAN", help="Apply just this plan, saved by `drakit plan --out PLAN`."),
     ] = None,
     file: FileOption = None,
     rehearse: RehearseOption = False,

@@ -50,8 +50,10 @@ async def down(session: Session, *, agreed: bool = False) -> DownResult:
             await session.target.unlock(terraform)
             await provision.destroy(terraform, provision.var_file(session), report)
         except DrakitError as error:
-            # A damaged state, or a Python that has moved: the sweep below needs neither. It decides.
             failures.append(error)
+            # A sandbox whose state is damaged is swept whole. What is paid for is in Terraform's state alone.
+            if session.target.costs_money:
+                leftovers.extend(a for a in await terraform.resources() if not a.startswith("data."))
         return True
 
     async def sweep(report: Report) -> bool:
@@ -68,7 +70,8 @@ async def down(session: Session, *, agreed: bool = False) -> DownResult:
             await run_steps(steps, journal=journal, emit=session.emit)
             if not leftovers:
                 session.workspace.remove()
-    warnings = [f"Terraform could not destroy everything; the sweep did: {f.message}" for f in failures]
+    then = "" if leftovers else "; the sweep did"
+    warnings = [f"Terraform could not destroy everything{then}: {f.message}" for f in failures]
     failure = None
     if leftovers:
         failure = ToolFailed(

@@ -79,7 +79,9 @@ async def apply(session: Session, terraform: Terraform, report: Report, plan_fil
     await terraform.init(report)
     replace = await drifted(session, terraform) if plan_file is None else []
     try:
-        summary = await terraform.apply(var_file(session), replace, _progress(report), plan_file)
+        summary = await terraform.apply(
+            var_file(session), replace, _progress(report), plan_file and plan_file.absolute()
+        )
     except BaseException:
         await asyncio.shield(session.target.abandon(session.workspace))
         raise

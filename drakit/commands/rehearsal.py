@@ -45,7 +45,9 @@ async def rehearsed(session: Session, command: str, work: Callable[[Session], Aw
         PreflightError: the packages of the extra `rehearse` are missing, or the emulator does not start.
     """
     folder = emulator_folder(session)
-    async with _aws(folder, start=command in STARTS) as endpoint:
+    # Also to take down what a killed emulator has left: a new one removes its control planes, and has nothing else.
+    start = command in STARTS or (command == "down" and session.workspace.exists())
+    async with _aws(folder, start=start) as endpoint:
         done = work(session)
         result = await done if inspect.isawaitable(done) else done
         if command != "down" or result.failure:
@@ -88,6 +90,8 @@ async def _start(folder: Path) -> str:
         )
     private_folder(folder)
     await processes.stop(folder, [COMPONENT])
+    # Of a server that was killed.
+    (folder / ENDPOINT).unlink(missing_ok=True)
     log = folder / "aws.log"
     argv = [sys.executable, "-m", "drakit.rehearsal", "--port", "0", "--folder", str(folder)]
     pid = processes.start(folder, COMPONENT, argv, log)

@@ -60,7 +60,7 @@ async def run_steps(steps: Sequence[Step], *, journal: Journal, emit: Emit) -> t
         async with asyncio.TaskGroup() as group:
             for step in steps:
                 group.create_task(run(step), name=step.name)
-    except* Exception as failures:  # noqa: BLE001 - unwrapped, not handled
+    except ExceptionGroup as failures:  # not `except*`: until Python 3.11.4 what that raises is wrapped again
         raise failures.exceptions[0] from None
     return tuple(outcomes[step.name] for step in steps)
 

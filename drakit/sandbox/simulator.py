@@ -77,8 +77,10 @@ class Simulator:
                 group.create_task(self._follow_all())
                 group.create_task(self._reconcile())
                 group.create_task(self._renew())
-        except* SandboxGone as gone:
-            raise gone.exceptions[0] from None
+        except ExceptionGroup as failures:
+            if failures.subgroup(SandboxGone):
+                raise SandboxGone from None
+            raise
         finally:
             await server.close()
             await self.kubelet.close()

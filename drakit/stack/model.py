@@ -88,7 +88,7 @@ class Aws(_Section):
 
     region: Annotated[StrictStr, Field(pattern=_REGION, description="AWS region.")] = "us-west-2"
     profile: Annotated[Text | None, Field(description="Profile of the AWS configuration; null for the default.")] = None
-    vpc_cidr: Annotated[Cidr, Field(description="Primary CIDR block of the VPC, /16 to /28.")] = "10.1.0.0/21"
+    vpc_cidr: Annotated[Cidr, Field(description="Primary CIDR block of the VPC, /16 to /24.")] = "10.1.0.0/21"
     availability_zones: Annotated[StrictInt, Field(ge=2, le=4, description="Number of availability zones.")] = 2
     endpoint_access: Annotated[
         tuple[Cidr, ...],
@@ -106,9 +106,9 @@ class Aws(_Section):
     @field_validator("vpc_cidr")
     @classmethod
     def _vpc_size(cls, value: str) -> str:
-        # What EC2 accepts for a VPC.
-        if not 16 <= _cidr(value).prefixlen <= 28:
-            raise ValueError(f"{shown(value)} is not between /16 and /28")
+        # EC2 takes /16 to /28, and EKS asks for 16 free addresses in each subnet, which is an eighth of it.
+        if not 16 <= _cidr(value).prefixlen <= 24:
+            raise ValueError(f"{shown(value)} is not between /16 and /24")
         return value
 
     @field_validator("endpoint_access")

@@ -4,10 +4,11 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from drakit.aws.clusters import Sizes, find_cluster, nodegroups, update_sizes, wait_for_update
+from drakit.aws.clusters import Sizes, find_cluster, nodegroups, update_sizes, wait_for_update, was_created
 from drakit.aws.costs import Cost, Nodes, hourly_cost
 from drakit.aws.findings import Finding
 from drakit.aws.kubeconfig import write_kubeconfig
@@ -15,6 +16,7 @@ from drakit.aws.preflight import preflight
 from drakit.aws.prices import Prices
 from drakit.aws.pricetable import INSTANCES
 from drakit.aws.reservations import find_reservation
+from drakit.aws.retold import retold
 from drakit.aws.session import Aws
 from drakit.aws.versions import Support, eks_versions
 from drakit.dra.proof import Check
@@ -32,6 +34,7 @@ from drakit.tools.cache import cache_folder
 
 PLUGIN_FOLDER = "DRAKIT_TF_PLUGIN_DIR"
 """Where Terraform's providers lie, in the layout of a filesystem mirror; without it they come from the registry."""
+CLUSTER = "aws_eks_cluster.this"
 PROTECTION = "terraform_data.deletion_protection[0]"
 """What keeps every plan from destroying the cluster: see blueprints/jark/protection.tf."""
 ROOT_VOLUME_GIB = 100
@@ -60,7 +63,13 @@ class EksTarget:
     def terraform_options(self) -> Mapping[str, Any]:
         folder = os.environ.get(PLUGIN_FOLDER)
         profile = {"AWS_PROFILE": self._stack.aws.profile} if self._stack.aws.profile else {}
-        return {"plugin_dir": Path(folder) if folder else None, "inherit_aws": True, "env": profile}
+        return {
+            "plugin_dir": Path(folder) if folder else None,
+            "inherit_aws": True,
+            "env": profile,
+            "explain": partial(retold, region=self._stack.aws.region),
+            "whole": self._whole,
+        }
 
     def client_variables(self) -> Sequence[str]:
         return ("AWS_*",)
@@ -140,9 +149,11 @@ class EksTarget:
 
     async def scale(self, kube: Kube, sizes: Mapping[str, int], timeout: float) -> None:
         names = {each.group: each.name for each in await nodegroups(self._aws, self._stack.name)}
-        async with asyncio.TaskGroup() as group:
-            for name, desired in sizes.items():
-                group.create_task(self._scale(names[name], desired, timeout))
+        await asyncio.gather(*(self._scale(names[name], desired, timeout) for name, desired in sizes.items()))
+
+    async def _whole(self, address: str) -> bool:
+        # EKS goes on making a cluster whose `up` was interrupted; to make it anew would take twice as long.
+        return address == CLUSTER and await was_created(self._aws, self._stack.name)
 
     async def _scale(self, nodegroup: str, desired: int, timeout: float) -> None:
         update = await update_sizes(self._aws, self._stack.name, nodegroup, Sizes(desired=desired))

@@ -7,7 +7,7 @@ Each row has samples in tests/unit/terraform/samples/, named after its code: rec
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from drakit.terraform.locks import STATE, holder_in
 
 LONGEST_SHOWN = 300
 """Characters of a line."""
+
+Explain = Callable[[str], DrakitError | None]
+"""What a provider's words mean, by who knows what it provides; None where they mean nothing to it."""
 
 
 @dataclass(frozen=True)
@@ -97,15 +100,22 @@ _OTHER = Row(
     "terraform-failed", "", "Terraform failed.", "Run the same command again: what was done already stays done."
 )
 _BY_CODE = {row.code: row for row in TABLE}
+_EXPLAINABLE = frozenset({"invalid-configuration", _OTHER.code})
+"""The rows for what may be a provider's words; the others are Terraform's own."""
 
 
-def classify(diagnostics: Sequence[Diagnostic], log: Path | None, folder: Path | None = None) -> DrakitError:
+def classify(
+    diagnostics: Sequence[Diagnostic], log: Path | None, folder: Path | None = None, explain: Explain | None = None
+) -> DrakitError:
     """The error for a Terraform run in `folder` that failed with `diagnostics` and whose whole output is in `log`.
 
     Its message shows at most ten lines. `details` holds the resources' addresses and the holder of a lock in the way.
+    Where the table has no row for it, `explain` is asked.
     """
     errors = [each for each in dict.fromkeys(diagnostics) if each.severity == "error"]
     row, matching = _find(errors)
+    if explain and row.code in _EXPLAINABLE and (explained := _explained(errors, explain, log)):
+        return explained
     # The ones that decided first; the rest often only follows from them.
     ordered = [*matching, *(each for each in errors if each not in matching)]
     lines = [line[:LONGEST_SHOWN] for each in ordered for line in _lines(each)][: RELEVANT_LINES - 1]
@@ -145,6 +155,26 @@ def _find(errors: Sequence[Diagnostic]) -> tuple[Row, list[Diagnostic]]:
     # An error with a place in the configuration and no resource was found before anything was done.
     matching = [each for each in errors if each.file and not each.address]
     return (_BY_CODE["invalid-configuration"], matching) if matching else (_OTHER, [])
+
+
+def _explained(errors: Sequence[Diagnostic], explain: Explain, log: Path | None) -> DrakitError | None:
+    """The first cause that a provider told of, with every resource that it concerns."""
+    found = [(each, explain(f"{each.summary} {each.detail}")) for each in errors]
+    causes = [(each, cause) for each, cause in found if cause is not None]
+    if not causes:
+        return None
+    first = causes[0][1]
+    same = [(each, cause) for each, cause in causes if cause.code == first.code]
+    others = [(each, cause) for each, cause in causes if cause.code != first.code]
+    rest = [line[:LONGEST_SHOWN] for each, cause in found if cause is None for line in _lines(each)]
+    told = [f"{each.address}: {cause.message}" if each.address else cause.message for each, cause in same + others]
+    addresses = [each.address for each in [*(each for each, _ in same), *errors] if each.address]
+    return type(first)(
+        "\n  ".join([*told, *rest][:RELEVANT_LINES]),
+        hint=" ".join([first.hint or "", f"The whole output: {log}" if log else ""]).strip(),
+        details={**first.details, "addresses": list(dict.fromkeys(addresses))},
+        code=first.code,
+    )
 
 
 def _restore(folder: Path) -> str:

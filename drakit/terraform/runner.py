@@ -1,8 +1,9 @@
 """Driving Terraform or OpenTofu in one folder."""
 
+import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from drakit import process
 from drakit.engine.events import Report
 from drakit.engine.files import file_errors, private_folder, write_atomically
 from drakit.errors import DrakitError
-from drakit.terraform.errors import classify, diagnostics_in
+from drakit.terraform.errors import Explain, classify, diagnostics_in
 from drakit.terraform.events import Diagnostic, OnEvent
 from drakit.terraform.fingerprint import fingerprint
+from drakit.terraform.interrupts import Underway, tainted_in
 from drakit.terraform.locks import STATE, Holder, holder_is_dead, remove_left_lock
 from drakit.terraform.plan import ApplySummary, Plan, Seen
 from drakit.terraform.stream import parse
@@ -43,6 +45,9 @@ class Terraform:
         env: more environment variables; Terraform sees few others.
         plugin_dir: where providers lie, in the layout of a filesystem mirror; nothing is downloaded then.
         inherit_aws: let it see drakit's own AWS_* variables.
+        explain: says what a provider's errors mean.
+        whole: for providers of real things. Says whether what an interrupted run left tainted is whole and can stay;
+            `apply` destroys the rest first. An interrupt is put off for some seconds, so that little is left at all.
     """
 
     def __init__(
@@ -54,11 +59,15 @@ class Terraform:
         plugin_dir: Path | None = None,
         *,
         inherit_aws: bool = False,
+        explain: Explain | None = None,
+        whole: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
         self._executable = executable
         self._folder = folder = folder.absolute()
         self._logs = logs
         self._plugin_dir = plugin_dir
+        self._explain = explain
+        self._whole = whole
         settings = {**_SETTINGS, "TF_DATA_DIR": str(folder / ".terraform"), **(env or {})}
         self._env = process.environment(settings, inherit=(*_INHERITED, *(("AWS_*",) if inherit_aws else ())))
         self._data = folder / settings["TF_DATA_DIR"]
@@ -100,6 +109,7 @@ class Terraform:
         if plan_file:
             _, seen = await self._stream("apply", on_event, str(plan_file))
         else:
+            await self._mend(var_file, on_event)
             _, seen = await self._stream("apply", on_event, auto_approve=IsFlagged, **_variables(var_file, replace))
         return seen.applied()
 
@@ -147,6 +157,21 @@ class Terraform:
         await self._text("force-unlock", holder.id, force=IsFlagged)
         return True
 
+    async def _mend(self, var_file: Path | None, on_event: OnEvent | None) -> None:
+        if self._whole is None or not self.state_exists():
+            return
+        broken = []
+        for address in tainted_in(json.loads(await self._text("state pull", logged=False) or "{}")):
+            if await self._whole(address):
+                await self._text("untaint", address)
+            else:
+                broken.append(address)
+        if broken:
+            # Where one is to be created before the other is destroyed, names, networks and addresses would collide.
+            options = {"auto_approve": IsFlagged, "target": broken, **_variables(var_file)}
+            with suppress(DrakitError):  # the apply tells of what stands in the way
+                await self._stream("destroy", on_event, **options)
+
     async def _stream(self, command: str, on_event: OnEvent | None, *args: str, **options: object) -> tuple[int, Seen]:
         self._refuse_emptied_state()
         options |= {"json": IsFlagged, "input": False, "lock_timeout": LOCK_TIMEOUT}
@@ -163,20 +188,38 @@ class Terraform:
         return await self._stream_once(command, argv, on_event)
 
     async def _stream_once(self, command: str, argv: list[str], on_event: OnEvent | None) -> tuple[int, Seen]:
-        seen = Seen()
+        seen, underway = Seen(), Underway()
 
         def read(line: str) -> None:
             event = parse(line)
             seen.note(event)
+            underway.note(event)
             if on_event:
                 on_event(event)
 
         log = self._log(command)
-        done = await self._run(argv, log, on_line=read)
+        done = await self._run_gently(underway, argv, log, read)
         # `plan -detailed-exitcode`: 2 is success, with changes.
         if done.returncode not in ((0, 2) if command == "plan" else (0,)) or seen.errors:
             raise self._failure(done, seen.errors, log)
         return done.returncode, seen
+
+    async def _run_gently(
+        self, underway: Underway, argv: list[str], log: Path, read: Callable[[str], None]
+    ) -> process.Completed:
+        if self._whole is None:
+            return await self._run(argv, log, on_line=read)
+        running = asyncio.ensure_future(self._run(argv, log, on_line=read))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await underway.quiet(running)  # a second cancellation ends the wait
+            raise
+        finally:
+            running.cancel()
+            while not running.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({running})
 
     async def _text(self, command: str, *args: str, logged: bool = True, **options: object) -> str:
         log = self._log(command) if logged else None
@@ -202,7 +245,7 @@ class Terraform:
             failed = process.failure(done, log=log)
             failed.code = "terraform-failed"
             return failed
-        error = classify(errors, log, self._folder)
+        error = classify(errors, log, self._folder, self._explain)
         if error.code == "provider-unavailable":
             # The next init must look again.
             self._stamp.unlink(missing_ok=True)

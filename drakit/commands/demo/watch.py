@@ -204,7 +204,7 @@ async def watching(kube: Kube, api: ResourceApi, expected: Expected) -> AsyncIte
                 watch.stop()
                 for task in following:
                     task.cancel()
-    except* Exception as failures:  # noqa: BLE001 - unwrapped, not handled
+    except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
 
 

@@ -48,7 +48,7 @@ class Cluster(FakeKube):
         self.away = self.stuck = False
         for name, config in hardware.items():
             labels = {
-                "node.kubernetes.io/instance-type": KIND, "eks.amazonaws.com/nodegroup": "p4d",
+                "node.kubernetes.io/instance-type": KIND, "drakit/node-group": "p4d",
                 CONFIG: config, STATE: "success",
             }  # fmt: skip
             self.put(NODE, {"metadata": {"name": name, "labels": labels}})
@@ -439,7 +439,7 @@ GROUPS = parse_stack(STACK, "f").node_groups
 
 def test_what_the_stack_file_declares_for_nodes() -> None:
     nodes = [
-        {"metadata": {"name": f"in-{group}", "labels": {"eks.amazonaws.com/nodegroup": group}}}
+        {"metadata": {"name": f"in-{group}", "labels": {"drakit/node-group": group}}}
         for group in ("core", "p4d", "p4de", "gone")
     ]
     assert declared(GROUPS, [*nodes, {"metadata": {"name": "a-laptop"}}]) == {"in-p4d": "all-balanced"}
@@ -530,7 +530,7 @@ async def test_the_command(session: MakeSession, two: Cluster) -> None:
 
 
 async def test_other_groups_are_left_alone(session: MakeSession, two: Cluster) -> None:
-    two.merge(NODE, B, {"metadata": {"labels": {"eks.amazonaws.com/nodegroup": "p4de"}}})
+    two.merge(NODE, B, {"metadata": {"labels": {"drakit/node-group": "p4de"}}})
     result = await mig_set(session(two), "p4d", "all-balanced")
     assert [node.name for node in result.nodes] == [A]
 
@@ -548,7 +548,7 @@ async def test_other_groups_are_left_alone(session: MakeSession, two: Cluster) -
 async def test_a_configuration_beside_the_stack_files_is_told(
     session: MakeSession, cluster: Cluster, group: str, config: str, file: bool, warning: str | None
 ) -> None:
-    cluster.merge(NODE, A, {"metadata": {"labels": {"eks.amazonaws.com/nodegroup": group}}})
+    cluster.merge(NODE, A, {"metadata": {"labels": {"drakit/node-group": group}}})
     result = await mig_set(session(cluster, file=file), group, config)
     assert result.warnings == ((f"Nodes that come later {warning}",) if warning else ())
 

@@ -135,7 +135,7 @@ def test_eks_takes_an_instance_type_that_the_catalogue_does_not_know() -> None:
         ('name: "a\\n"', 'drakit.yaml:1: name: "a\\n" is not a DNS label of at most 40 characters (lower-case letters, digits and -)'),
         ("nodeGroups:\n  G6: {}", 'drakit.yaml:2: nodeGroups.G6: "G6" is not a DNS label of at most 40 characters (lower-case letters, digits and -)'),
         ("aws: {region: uswest}", 'drakit.yaml:1: aws.region: "uswest" is not an AWS region, such as us-west-2'),
-        ("aws: {vpcCidr: 10.0.0.0/8}", 'drakit.yaml:1: aws.vpcCidr: "10.0.0.0/8" is not between /16 and /28'),
+        ("aws: {vpcCidr: 10.0.0.0/8}", 'drakit.yaml:1: aws.vpcCidr: "10.0.0.0/8" is not between /16 and /24'),
         ("aws: {vpcCidr: 10.1.0.1/21}", 'drakit.yaml:1: aws.vpcCidr: "10.1.0.1/21" is not an IPv4 CIDR block: 10.1.0.1/21 has host bits set'),
         ("aws: {endpointAccess: [0.0.0.0/0, me]}", 'drakit.yaml:1: aws.endpointAccess[1]: "me" is not an IPv4 CIDR block, such as 203.0.113.0/24'),
         ("aws: {availabilityZones: 5}", "drakit.yaml:1: aws.availabilityZones: must be at most 4, not 5"),

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from drakit.errors import ExitCode, ToolFailed
+from drakit.errors import ClusterError, DrakitError, ExitCode, ToolFailed
 from drakit.terraform.errors import TABLE, classify, diagnostics_in
 from drakit.terraform.events import Diagnostic
 from drakit.terraform.stream import parse
@@ -81,3 +81,39 @@ def test_a_warning_is_not_the_cause() -> None:
 def test_an_endless_line_is_cut() -> None:
     error = classify([Diagnostic("error", "x" * 10_000)], None)
     assert len(error.message) < 500
+
+
+def explain(text: str) -> DrakitError | None:
+    if "quota" not in text and "denied" not in text:
+        return None
+    code = "quota" if "quota" in text else "denied"
+    return ClusterError(f"The cloud: {code}.", hint="Ask.", code=code, details={"region": "here"})
+
+
+def test_a_providers_words_are_explained() -> None:
+    diagnostics = [
+        Diagnostic("error", "context canceled", address="a.one"),
+        Diagnostic("error", "the quota is used up", address="a.two"),
+        Diagnostic("error", "denied", address="a.three"),
+        Diagnostic("error", "no more quota", address='a.four["x"]'),
+    ]
+    error = classify(diagnostics, Path("terraform.log"), explain=explain)
+    assert isinstance(error, ClusterError)
+    assert error.code == "quota"
+    assert error.message.splitlines() == [
+        "a.two: The cloud: quota.",
+        '  a.four["x"]: The cloud: quota.',
+        "  a.three: The cloud: denied.",
+        "  a.one: context canceled",
+    ]
+    assert error.hint == "Ask. The whole output: terraform.log"
+    assert error.details == {"region": "here", "addresses": ["a.two", 'a.four["x"]', "a.one", "a.three"]}
+
+
+def test_terraforms_own_words_are_not_explained() -> None:
+    diagnostics = [Diagnostic("error", "Saved plan is stale"), Diagnostic("error", "the quota is used up")]
+    assert classify(diagnostics, None, explain=explain).code == "plan-stale"
+
+
+def test_what_nobody_explains_is_terraforms() -> None:
+    assert classify([Diagnostic("error", "Odd")], None, explain=explain).code == "terraform-failed"
