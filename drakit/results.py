@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from drakit.aws.costs import CostItem
 from drakit.aws.findings import Finding as PreflightFinding
 from drakit.dra.devices import Device
 from drakit.dra.evidence import Check, ClaimProof, PodProof, SharerProof
 from drakit.dra.findings import Finding
 from drakit.errors import DrakitError, ExitCode
+
+if TYPE_CHECKING:
+    from drakit.aws.costs import CostItem
 
 SCHEMA = "drakit/v1"
 
@@ -109,7 +111,7 @@ class PlanResult(Result):
     checks: tuple[Check, ...]
     """What was verified of the plan itself."""
     hourly_cost: float
-    costs: tuple[CostItem, ...]
+    costs: "tuple[CostItem, ...]"
     saved: Path | None
     seconds: float
 

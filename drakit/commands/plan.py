@@ -8,7 +8,7 @@ from drakit.aws.findings import Finding
 from drakit.commands import provision
 from drakit.commands.preflight import look_ahead
 from drakit.commands.session import Session
-from drakit.dra.proof import Check
+from drakit.dra.evidence import Check
 from drakit.engine.events import Report
 from drakit.engine.step import Step, run_steps
 from drakit.errors import ClusterError, PreflightError

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from drakit.aws.costs import Cost
 from drakit.aws.findings import Finding
-from drakit.dra.proof import Check
+from drakit.dra.evidence import Check
 from drakit.engine.events import Report
 from drakit.engine.workspace import Workspace
 from drakit.kube.client import Kube
 from drakit.stack.model import Stack
 from drakit.terraform import Terraform
 from drakit.tools import FoundTool, Tool
+
+if TYPE_CHECKING:
+    from drakit.aws.costs import Cost
 
 NODE_GROUP_LABEL = "drakit/node-group"
 """The label of every node that says which of the stack's node groups it is of. EKS's own may end in digits."""
@@ -121,7 +123,7 @@ class Target(Protocol):
         """Set the sizes of node groups; returns when the place has accepted them, within `timeout` seconds."""
         ...
 
-    async def cost(self, stack: Stack, sizes: Mapping[str, int]) -> Cost:
+    async def cost(self, stack: Stack, sizes: Mapping[str, int]) -> "Cost":
         """What the stack costs an hour with its node groups at `sizes`, by item."""
         ...
 

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from drakit.errors import UsageError
 from drakit.packaged import packaged
 from drakit.stack.model import Stack
@@ -115,6 +112,10 @@ def _in_folder(folder: Path, name: str, version: str, *, stand_in: bool) -> Char
 
 def _version_of(file: Path) -> str | None:
     """The version in a Chart.yaml; None where it says none that can be read: Helm then says what is wrong."""
+    # Only with a folder of charts: it takes longer to import than to run.
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     try:
         document = YAML(typ="safe").load(file.read_text(errors="replace"))
     except (YAMLError, OSError):

@@ -19,7 +19,7 @@ from drakit.aws.reservations import find_reservation
 from drakit.aws.retold import retold
 from drakit.aws.session import Aws
 from drakit.aws.versions import Support, eks_versions
-from drakit.dra.proof import Check
+from drakit.dra.evidence import Check
 from drakit.engine.events import Report
 from drakit.engine.workspace import Workspace
 from drakit.errors import ClusterError

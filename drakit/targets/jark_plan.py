@@ -7,7 +7,7 @@ nodes then start on demand, at full price, or not at all.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from drakit.dra.proof import Check
+from drakit.dra.evidence import Check
 from drakit.stack.model import NodeGroup, Stack
 
 Values = Mapping[str, Any]

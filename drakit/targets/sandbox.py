@@ -3,12 +3,11 @@
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from drakit.aws.costs import Cost
 from drakit.aws.findings import Finding
 from drakit.dra.catalogue import instance_type
-from drakit.dra.proof import Check
+from drakit.dra.evidence import Check
 from drakit.engine.events import Report
 from drakit.engine.workspace import Workspace
 from drakit.errors import PreflightError, TimedOut
@@ -20,6 +19,9 @@ from drakit.targets.base import NODE_GROUP_LABEL, GroupSize, Health
 from drakit.terraform import Terraform
 from drakit.tools import FoundTool, Tool
 from drakit.tools import controlplane as controlplane_tool
+
+if TYPE_CHECKING:
+    from drakit.aws.costs import Cost
 
 CONTROL_PLANE, NODE_GROUP = "terraform_data.control_plane", "terraform_data.node_group"
 GPU_TAINT = {"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}
@@ -115,7 +117,9 @@ class SandboxTarget:
         groups = await nodegroups.read_groups(kube)
         return {name: GroupSize(group.desired, group.instance_type) for name, group in groups.items()}
 
-    async def cost(self, stack: Stack, sizes: Mapping[str, int]) -> Cost:
+    async def cost(self, stack: Stack, sizes: Mapping[str, int]) -> "Cost":
+        from drakit.aws.costs import Cost
+
         return Cost(())
 
     async def scale(self, kube: Kube, sizes: Mapping[str, int], timeout: float) -> None:
