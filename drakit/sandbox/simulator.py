@@ -159,9 +159,9 @@ class Simulator:
         for (_, name), node in self._nodes.objects.items():
             if name not in self._leaving:
                 members.setdefault(node["metadata"]["labels"][NODE_GROUP_LABEL], []).append(name)
-        used = {name for _, name in self._nodes.objects} | {
-            name for kind, name in self._work if kind.startswith("join/")
-        }
+        joins = {name for kind, name in self._work if kind.startswith("join/")}
+        # Nor the name of one that is still leaving: what is removed of it would be the new node's.
+        used = {name for _, name in self._nodes.objects} | joins | self._leaving
         for group in groups:
             joining = sum(
                 1 for kind, name in self._work if kind == f"join/{group.name}" and name not in members[group.name]
