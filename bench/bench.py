@@ -42,11 +42,11 @@ def main() -> None:
         seconds(folder, "up")
         report("up, sandbox running", [seconds(folder, "up") for _ in range(runs)], 1)
         seconds(folder, "scale", "g6=1")
+        report("resident memory, one GPU node", [megabytes(folder) for _ in range(runs)], 750, " MB")
         waits = asyncio.run(reactions(Path(folder) / ".drakit" / "sandbox" / "kubeconfig"))
         at = {p: waits[len(waits) * p // 100] for p in (50, 99)}
         for percentile, budget in ((50, 50), (99, 200)):
             report(f"bound to Running, {RATE} pods/s, p{percentile}", [at[percentile] * 1000], budget, " ms")
-        report("resident memory, one GPU node", [megabytes(folder) for _ in range(runs)], 750, " MB")
         seconds(folder, "down")
         report("up, scale g6=1, demo basic", repeat(runs, lambda: whole(folder), lambda: seconds(folder, "down")), 12)
         (Path(folder) / "drakit.yaml").write_text(FOUR_DEMOS)
