@@ -35,6 +35,9 @@ PLUGIN_GONE_SECONDS = 30.0
 """How long a kubelet keeps the slices of a driver that has gone away."""
 DRAIN_SECONDS = 30.0
 
+SOURCES = frozenset({"groups", "nodes", "slices", "pods"})
+"""What the simulator watches."""
+
 log = logging.getLogger("drakit.sandbox")
 
 
@@ -129,17 +132,21 @@ class Simulator:
 
     async def _reconcile(self) -> None:
         """Whenever something changed: make nodes and slices what groups and pods say they should be."""
+        informed = False
         while True:
             await self._wake.wait()
             self._wake.clear()
+            # Not before everything was listed: a node whose group is not known yet is no node too many, and a slice
+            # that is not known yet is no slice too few.
+            informed = informed or self._listed >= SOURCES
+            if not informed:
+                continue
             groups = self._read_groups()
             self._size_groups(groups)
             apps = running_apps(self._pods.objects.values())
             for node in list(self._nodes.objects.values()):
                 self._tend(node, apps)
-            if self._listed >= {"groups", "nodes", "slices", "pods"} and not any(
-                kind == "port" for kind, _ in self._work
-            ):
+            if self._listed >= SOURCES and not any(kind == "port" for kind, _ in self._work):
                 self.layout.nodes_ready.touch()
                 self._listed.clear()
 
