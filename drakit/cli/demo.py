@@ -1,6 +1,5 @@
 """`drakit demo`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +14,7 @@ from drakit.cli.execute import (
     VerboseOption,
     YesOption,
     execute,
+    is_a_person,
 )
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -52,18 +52,15 @@ def demo(
         objects = await demo_manifests(session, strategy)
         return TextResult(name="demo", text=to_yaml(objects), value={"manifests": objects})
 
-    agreed = float("inf") if yes else 0.0
-    if scale and not yes and not manifests and output is Output.TEXT and _is_a_person():
+    # Nothing in a rehearsal is paid for; and asking its price here would ask the real AWS.
+    agreed = float("inf") if yes or rehearse else 0.0
+    if scale and not agreed and not manifests and output is Output.TEXT and is_a_person():
         agreed = _ask(strategy, file, timeout, keep=keep)
 
     async def work(session: Session) -> Result:
         return await show(session) if manifests else await run(session, strategy, keep=keep, scale=scale, agreed=agreed)
 
     execute("demo", work, file=file, rehearse=rehearse, output=output, timeout=timeout, verbose=verbose)
-
-
-def _is_a_person() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _ask(strategy: str, file: Path | None, timeout: float | None, *, keep: bool) -> float:

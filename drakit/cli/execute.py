@@ -1,10 +1,10 @@
 """From a parsed command to its outcome: the one place that catches errors, and the only one that knows of signals."""
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -71,7 +71,14 @@ def execute(
     finish(command, result, error, output=output, verbose=verbose)
 
 
-def ask(question: "Callable[[Session], Awaitable[str]]", *, file: Path | None, output: Output, rehearse: bool) -> bool:
+def is_a_person() -> bool:
+    """Whether somebody sits at the terminal and can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(
+    question: "Callable[[Session], Coroutine[Any, Any, str]]", *, file: Path | None, output: Output, rehearse: bool
+) -> bool:
     """Whether the person at the terminal agrees to what `question` says; False where there is nothing or nobody to ask.
 
     Asked before any progress is shown. What is wrong with the stack is told when the command runs.
@@ -81,17 +88,13 @@ def ask(question: "Callable[[Session], Awaitable[str]]", *, file: Path | None, o
     from drakit.commands.agreement import is_paid
     from drakit.commands.session import open_session
 
-    if rehearse or output is Output.JSON or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if rehearse or output is Output.JSON or not is_a_person():
         return False
     try:
         session = open_session(file, lambda _: None)
         if not is_paid(session):
             return False
-
-        async def put() -> str:
-            return await question(session)
-
-        what = asyncio.run(put())
+        what = asyncio.run(question(session))
     except DrakitError:
         return False
     return bool(what) and typer.confirm(f"{what} Go on?", err=True)

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from drakit.commands.nodes import INSTANCE_TYPE_LABEL, group_of
-from drakit.commands.session import Session
+from drakit.commands.session import Session, resource_api
 from drakit.dra.catalogue import INSTANCE_TYPES, InstanceType, instance_type
-from drakit.dra.devices import Device, devices_of
-from drakit.dra.mig import ALL_DISABLED, UnknownMigConfig, layout, mig_configs
+from drakit.dra.devices import PLUGIN_CONTAINER, Device, devices_of
+from drakit.dra.mig import ALL_DISABLED, CONFIG_LABEL, STATE_LABEL, UnknownMigConfig, layout, mig_configs
 from drakit.engine.events import Report
 from drakit.engine.step import Step, run_steps
 from drakit.errors import ClusterError, PreflightError, UsageError
@@ -24,9 +24,6 @@ from drakit.results import MigNode, MigResult
 from drakit.stack.model import NodeGroup
 from drakit.stack.names import shown, suggestion
 from drakit.targets.releases import DRA_DRIVER
-
-CONFIG, STATE = "nvidia.com/mig.config", "nvidia.com/mig.config.state"
-PLUGIN_CONTAINER = "gpus"
 
 Content = Counter[tuple[str, str | None]]
 """How many devices of a type and a MIG profile."""
@@ -55,9 +52,7 @@ async def mig_set(session: Session, group: str, config: str) -> MigResult:
     done: list[MigNode] = []
     with session.mutate("mig") as journal:
         async with session.connect() as kube:
-            api = await kube.resource_api()
-            if api is None:
-                raise ClusterError("The cluster has no Dynamic Resource Allocation.", code="no-resource-api")
+            api = await resource_api(kube)
 
             async def work(report: Report) -> bool:
                 done.extend(await set_mig(session, kube, api, group, config, report))
@@ -158,7 +153,7 @@ async def partition(
         )
         for name, goal in asked.items():
             report(f"asking for {goal.config} on {name}")
-            await kube.patch(NODE, name, {"metadata": {"labels": {CONFIG: goal.config, STATE: None}}})
+            await kube.patch(NODE, name, {"metadata": {"labels": {CONFIG_LABEL: goal.config, STATE_LABEL: None}}})
         await _wait_for_manager(kube, {name: goals[name].config for name in late}, report, timeout)
         await _restart_driver(kube, late, report, timeout)
         report("waiting for the ResourceSlices")
@@ -186,11 +181,11 @@ def outdated(nodes: Iterable[Object], devices: Sequence[Device]) -> list[tuple[s
     for node in nodes:
         labels, name = node["metadata"].get("labels", {}), node["metadata"]["name"]
         kind = INSTANCE_TYPES.get(labels.get(INSTANCE_TYPE_LABEL, ""))
-        if kind is None or kind.gpu is None or labels.get(CONFIG) not in mig_configs(kind.gpu):
+        if kind is None or kind.gpu is None or labels.get(CONFIG_LABEL) not in mig_configs(kind.gpu):
             continue
         published = _content(devices, name)
-        if labels.get(STATE) == "success" and published and published != expected(kind, labels[CONFIG]):
-            found.append((name, group_of(node), labels[CONFIG]))
+        if labels.get(STATE_LABEL) == "success" and published and published != expected(kind, labels[CONFIG_LABEL]):
+            found.append((name, group_of(node), labels[CONFIG_LABEL]))
     return found
 
 
@@ -212,15 +207,15 @@ def _kind(node: Object) -> InstanceType:
 
 
 def _label(node: Object) -> str:
-    return str(node["metadata"]["labels"].get(CONFIG) or "")
+    return str(node["metadata"]["labels"].get(CONFIG_LABEL) or "")
 
 
 def _asked(node: Object, goal: _Goal) -> bool:
-    return _label(node) == goal.config and node["metadata"]["labels"].get(STATE) != "failed"
+    return _label(node) == goal.config and node["metadata"]["labels"].get(STATE_LABEL) != "failed"
 
 
 def _configured(node: Object, goal: _Goal) -> bool:
-    return _label(node) == goal.config and node["metadata"]["labels"].get(STATE) == "success"
+    return _label(node) == goal.config and node["metadata"]["labels"].get(STATE_LABEL) == "success"
 
 
 async def _published(kube: Kube, api: ResourceApi) -> Sequence[Device]:
@@ -289,7 +284,7 @@ def _state(node: Object | None, config: str) -> str:
         return "gone"
     if _label(node) != config:
         return f"changed to {_label(node) or 'nothing'} by somebody else"
-    return str(node["metadata"]["labels"].get(STATE) or "not picked up yet")
+    return str(node["metadata"]["labels"].get(STATE_LABEL) or "not picked up yet")
 
 
 async def _restart_driver(kube: Kube, nodes: Sequence[str], report: Report, timeout: float) -> None:

@@ -1,6 +1,6 @@
 """Nodes as commands see them: their group, whether they are Ready, whether their devices are published."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from drakit.dra.devices import DRIVER
 from drakit.engine.events import Report
@@ -12,7 +12,7 @@ from drakit.targets.base import NODE_GROUP_LABEL, GroupSize
 
 INSTANCE_TYPE_LABEL = "node.kubernetes.io/instance-type"
 GPU_LABEL = "nvidia.com/gpu.present"
-DEVICE_PLUGIN_RESOURCES = ("nvidia.com/gpu", "nvidia.com/gpu.shared", "nvidia.com/mig-")
+DEVICE_PLUGIN_RESOURCES = ("nvidia.com/gpu", "nvidia.com/mig-")
 """What NVIDIA's device plugin offers: GPUs, replicas of GPUs, and with the MIG strategy `mixed` nvidia.com/mig-3g.20gb
 and the like."""
 
@@ -74,7 +74,7 @@ async def wait_for_nodes(
         await wait_for(
             kube,
             api.slice,
-            lambda slices: with_gpus == _publishing(slices),
+            lambda slices: with_gpus == _publishing(slices.values()),
             what=f"the ResourceSlices of {len(with_gpus)} nodes with GPUs",
             timeout=timeout,
             hint="The pods of the DRA driver's DaemonSet publish them: look at the pods in dra-driver-nvidia-gpu.",
@@ -88,12 +88,7 @@ def handed_out_twice(nodes: Iterable[Object], slices: Iterable[Object]) -> tuple
     Neither knows what the other has given away. `extendedResourceName` of a DeviceClass adds nothing to a node's
     allocatable resources, so what is there is a device plugin's.
     """
-    publishing = {obj["spec"].get("nodeName") for obj in slices if obj["spec"]["driver"] == DRIVER}
-    names = sorted(
-        node["metadata"]["name"]
-        for node in nodes
-        if node["metadata"]["name"] in publishing and _device_plugin_offers(node)
-    )
+    names = sorted(offered_twice(nodes, _publishing(slices)))
     if not names:
         return ()
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
@@ -103,11 +98,19 @@ def handed_out_twice(nodes: Iterable[Object], slices: Iterable[Object]) -> tuple
     )
 
 
-def _device_plugin_offers(node: Object) -> bool:
-    resources: dict[str, str] = node.get("status", {}).get("allocatable", {})
-    whole, shared, mig = DEVICE_PLUGIN_RESOURCES
-    return any(n != "0" for name, n in resources.items() if name in (whole, shared) or name.startswith(mig))
+def offered_twice(nodes: Iterable[Object], publishing: Container[str]) -> list[str]:
+    """The nodes among those that publish devices whose GPUs a device plugin offers as well."""
+    return [
+        node["metadata"]["name"]
+        for node in nodes
+        if node["metadata"]["name"] in publishing
+        and any(
+            str(count) != "0"
+            for resource, count in (node.get("status", {}).get("allocatable") or {}).items()
+            if resource.startswith(DEVICE_PLUGIN_RESOURCES)
+        )
+    ]
 
 
-def _publishing(slices: Mapping[Key, Object]) -> set[str]:
-    return {obj["spec"].get("nodeName", "") for obj in slices.values() if obj["spec"]["driver"] == DRIVER}
+def _publishing(slices: Iterable[Object]) -> set[str]:
+    return {obj["spec"].get("nodeName", "") for obj in slices if obj["spec"]["driver"] == DRIVER}

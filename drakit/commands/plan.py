@@ -12,12 +12,12 @@ from drakit.dra.evidence import Check
 from drakit.engine.events import Report
 from drakit.engine.step import Step, run_steps
 from drakit.errors import ClusterError, PreflightError
-from drakit.helm import Helm, Release
+from drakit.helm import Release
 from drakit.results import PlannedResource, PlanResult
 from drakit.targets.releases import chart_warnings, releases
 from drakit.terraform import Plan
 from drakit.terraform.subjects import by_subject
-from drakit.tools import HELM, FoundTool
+from drakit.tools import FoundTool
 
 PLAN_FILE = "last.tfplan"
 """Where a plan is kept that nobody named a file for: its checks read it."""
@@ -51,7 +51,7 @@ async def plan(session: Session, out: Path | None = None) -> PlanResult:
         terraform = provision.terraform_of(session, tools)
         file = (out or session.workspace.terraform / PLAN_FILE).absolute()
         planned.append(await provision.make_plan(session, terraform, file, report))
-        checks.extend(session.target.plan_checks(session.stack, await terraform.show(file)))
+        checks.extend(await session.target.plan_checks(session.stack, terraform, file))
         return False
 
     async def plan_releases(report: Report) -> bool:
@@ -109,16 +109,7 @@ async def _plan_releases(session: Session, wanted: Sequence[Release], tools: dic
     try:
         async with session.connect() as kube:
             server, api = await kube.server_version(), await kube.resource_api()
-        cluster = f"{server} {api.api_version if api else ''}"
-        workspace = session.workspace
-        helm = Helm(
-            tools[HELM.name].path,
-            workspace.kubeconfig,
-            workspace.helm,
-            workspace.logs,
-            cluster=cluster,
-            inherit=session.target.client_variables(),
-        )
+        helm = provision.helm_of(session, tools, server, api)
         installed = {(i.name, i.namespace): i for i in await helm.list(wanted)}
     except ClusterError:
         return {release.name: "unknown" for release in wanted}

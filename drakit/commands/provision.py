@@ -8,6 +8,8 @@ from pathlib import Path
 from drakit.commands.session import Session
 from drakit.engine.events import Report
 from drakit.engine.files import file_errors, private_folder, write_atomically
+from drakit.helm import Helm
+from drakit.kube.kinds import ResourceApi
 from drakit.packaged import packaged
 from drakit.terraform import Plan, Terraform
 from drakit.terraform.events import TerraformEvent, describe
@@ -36,6 +38,19 @@ def terraform_of(session: Session, tools: Mapping[str, FoundTool]) -> Terraform:
     workspace = session.workspace
     options = session.target.terraform_options()
     return Terraform(tools[TERRAFORM.name].path, workspace.terraform, workspace.logs, **options)
+
+
+def helm_of(session: Session, tools: Mapping[str, FoundTool], server: str, api: ResourceApi | None) -> Helm:
+    """Helm for the stack's cluster, whose server's version is `server`."""
+    workspace = session.workspace
+    return Helm(
+        tools[HELM.name].path,
+        workspace.kubeconfig,
+        workspace.helm,
+        workspace.logs,
+        cluster=f"{server} {api.api_version if api else ''}",
+        inherit=session.target.client_variables(),
+    )
 
 
 def var_file(session: Session) -> Path:

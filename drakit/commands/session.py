@@ -12,6 +12,7 @@ from drakit.engine.lock import lock_holder, locked, stack_lock
 from drakit.engine.workspace import Workspace
 from drakit.errors import ClusterError, UsageError
 from drakit.kube.client import Kube
+from drakit.kube.kinds import ResourceApi
 from drakit.stack.load import load_stack
 from drakit.stack.model import Stack
 from drakit.targets.base import Health, Target
@@ -104,6 +105,18 @@ def open_session(file: Path | None, emit: Emit, timeout: float | None = None, *,
     workspace = Workspace(loaded.root, name)
     patience = AWS_TIMEOUT if stack.target == "eks" and not rehearse else DEFAULT_TIMEOUT
     return Session(stack, loaded.file, workspace, emit, timeout or patience, rehearse)
+
+
+async def resource_api(kube: Kube) -> ResourceApi:
+    """The version of resource.k8s.io that a cluster serves.
+
+    Raises:
+        ClusterError: none that drakit speaks.
+    """
+    api = await kube.resource_api()
+    if api is None:
+        raise ClusterError("The cluster has no Dynamic Resource Allocation.", code="no-resource-api")
+    return api
 
 
 def not_up(stack: Stack) -> ClusterError:

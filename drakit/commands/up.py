@@ -23,7 +23,7 @@ from drakit.kube.watch import wait_for
 from drakit.results import GroupStatus, KubernetesVersion, ReleaseStatus, StepResult, UpResult
 from drakit.targets.base import GroupSize
 from drakit.targets.releases import DEVICE_CLASSES, DRA_DRIVER, OPERATOR, chart_warnings, releases
-from drakit.tools import HELM, FoundTool
+from drakit.tools import FoundTool
 
 GPU = (OPERATOR, DRA_DRIVER)
 """The releases that make GPUs claimable; the others, the stack's add-ons, go on beside what follows."""
@@ -98,26 +98,26 @@ class _Up:
 
     async def _list_releases(self, report: Report) -> bool:
         self.installed = await self._helm().list(self.releases)
-        known = {(release.name, release.namespace) for release in self.installed}
-        changed = [await self._follow_api(r, report) for r in self.releases if (r.name, r.namespace) in known]
-        return any(changed)
+        return False
 
-    async def _follow_api(self, release: Release, report: Report) -> bool:
+    async def _follow_api(self, release: Release, report: Report) -> None:
         """Bring Helm's record of a release to the version of resource.k8s.io that the cluster serves now."""
         assert self.kube is not None
         assert self.api is not None
-        changed = False
         for secret in (await self.kube.list(SECRET, release.namespace, labels=secret_labels(release.name)))[0]:
             record = with_api_version(secret["data"]["release"], RESOURCE_GROUP, self.api.version)
             if record is not None:
                 report(f"{release.name}: its record follows the cluster to {self.api.api_version}")
                 patch = {"data": {"release": record}}
                 await self.kube.patch(SECRET, secret["metadata"]["name"], patch, release.namespace)
-                changed = True
-        return changed
 
     async def _install(self, release: Release, report: Report) -> bool:
-        changed = await self._helm().ensure(release, report, self.session.timeout, installed=self.installed)
+        helm = self._helm()
+        there = next((i for i in self.installed if (i.name, i.namespace) == (release.name, release.namespace)), None)
+        # The fingerprint tells of another version of the cluster too; without that the record is right.
+        if there and there.fingerprint != helm.fingerprint(release):
+            await self._follow_api(release, report)
+        changed = await helm.ensure(release, report, self.session.timeout, installed=self.installed)
         self.releases_changed |= changed
         return changed
 
@@ -132,17 +132,7 @@ class _Up:
         )
 
     def _helm(self) -> Helm:
-        workspace = self.session.workspace
-        cluster = f"{self.server} {self.api.api_version if self.api else ''}"
-        executable = self.tools[HELM.name].path
-        return Helm(
-            executable,
-            workspace.kubeconfig,
-            workspace.helm,
-            workspace.logs,
-            cluster=cluster,
-            inherit=self.session.target.client_variables(),
-        )
+        return provision.helm_of(self.session, self.tools, self.server, self.api)
 
     async def _device_classes(self, report: Report) -> bool:
         if not any(release.name == DRA_DRIVER for release in self.releases):

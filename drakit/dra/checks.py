@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from drakit.dra.catalogue import INSTANCE_TYPES
-from drakit.dra.devices import DRIVER, AllocatedDevice, Device, allocated_devices, reserved_for
+from drakit.dra.devices import DRIVER, MPS_DAEMON, AllocatedDevice, Device, allocated_devices, reserved_for
 from drakit.dra.evidence import Check, Evidence, Object, Sharer, claims_of
 from drakit.dra.quantity import Quantity
 from drakit.dra.report import WorkloadReport, common_seconds
@@ -137,7 +137,7 @@ def mps_daemon_ready(evidence: Evidence) -> Check:
     """Each claim has a control daemon of its own that is ready; the driver puts the claim's UID into its name."""
     seen, ready = [], []
     for name, claim in sorted(evidence.claims.items()):
-        prefix = f"mps-control-daemon-{claim['metadata'].get('uid')}-"
+        prefix = f"{MPS_DAEMON}{claim['metadata'].get('uid')}-"
         daemons = [daemon for daemon in evidence.daemons if daemon["metadata"]["name"].startswith(prefix)]
         for daemon in daemons:
             replicas = daemon.get("status", {}).get("readyReplicas", 0)

@@ -6,6 +6,10 @@ from typing import Any
 
 Object = Mapping[str, Any]
 DRIVER = "gpu.nvidia.com"
+PLUGIN_CONTAINER = "gpus"
+"""The container of the driver's kubelet plugin, in its DaemonSet, that serves GPUs."""
+MPS_DAEMON = "mps-control-daemon-"
+"""How the names of the driver's MPS control daemons begin; the claim's UID follows."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 from drakit.dra.catalogue import A100_40GB, A100_80GB, Gpu
 
+CONFIG_LABEL, STATE_LABEL = "nvidia.com/mig.config", "nvidia.com/mig.config.state"
+"""What MIG manager reads on a node, and where it says how that went."""
 ALL_DISABLED, ALL_ENABLED, ALL_BALANCED = "all-disabled", "all-enabled", "all-balanced"
 
 

@@ -47,7 +47,7 @@ class PluginPanic(PrepareError):
 class MpsSettings:
     """The MPS control daemon of one configuration of a claim.
 
-    The Deployment is called "mps-control-daemon-" and `name_suffix`. `uuids` are the devices it serves, sorted;
+    The Deployment is called `MPS_DAEMON` and `name_suffix`. `uuids` are the devices it serves, sorted;
     `limits` has the pinned memory that a client may take of each ("10240M"), those without a limit left out.
     """
 

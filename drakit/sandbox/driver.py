@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from drakit.dra.devices import PLUGIN_CONTAINER
 from drakit.dra.gates import DEFAULT_DRIVER_VERSION, DRIVER_VERSIONS, FeatureGates, feature_gates, parse_gates
 from drakit.dra.hardware import PhysicalGpu
 from drakit.dra.nodedriver import NodeDriver, Preparation, PreparedDevice, PrepareError
@@ -15,8 +16,6 @@ from drakit.kube.client import Kube
 from drakit.kube.kinds import Object, ResourceApi
 from drakit.sandbox import mps
 
-DRIVER = "gpu.nvidia.com"
-PLUGIN_CONTAINER = "gpus"
 PLUGIN_OWNER_SUFFIX = "kubelet-plugin"
 DISCOVERED = "drakit.dev/discovered"
 """Annotation of the driver's pod: the MIG partitions it found when it started."""

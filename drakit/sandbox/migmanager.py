@@ -8,13 +8,13 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 
+from drakit.dra.devices import DRIVER
 from drakit.dra.hardware import PhysicalGpu
 from drakit.dra.machine import Machine, MigFailed
+from drakit.dra.mig import CONFIG_LABEL, STATE_LABEL
 from drakit.kube.client import Kube
 from drakit.kube.kinds import NODE, Object, ResourceApi
-from drakit.sandbox.driver import DRIVER
 
-CONFIG, STATE = "nvidia.com/mig.config", "nvidia.com/mig.config.state"
 LAYOUT = "drakit.dev/mig-layout"
 """Annotation of the Node: the partitions of its GPUs."""
 APPLIED = "drakit.dev/mig-applied"
@@ -40,8 +40,8 @@ def machine_of(node: Object, gpus: Sequence[PhysicalGpu]) -> Machine:
 def has_work(node: Object) -> bool:
     """Whether the node's label asks for something that has not been tried yet."""
     metadata = node["metadata"]
-    wanted = metadata["labels"].get(CONFIG)
-    done = metadata["labels"].get(STATE) in ("success", "failed")
+    wanted = metadata["labels"].get(CONFIG_LABEL)
+    done = metadata["labels"].get(STATE_LABEL) in ("success", "failed")
     return bool(wanted) and not (done and metadata.get("annotations", {}).get(APPLIED) == wanted)
 
 
@@ -57,7 +57,7 @@ async def configure(
         The node as it is now.
     """
     name = node["metadata"]["name"]
-    wanted = node["metadata"]["labels"][CONFIG]
+    wanted = node["metadata"]["labels"][CONFIG_LABEL]
     await _write(kube, name, "pending")
     await asyncio.sleep(WORK_SECONDS)
     machine = machine_of(node, gpus)
@@ -86,7 +86,7 @@ def _in_use(claims: Iterable[Object], node: str) -> bool:
 
 
 async def _write(kube: Kube, node: str, state: str, annotations: Object | None = None) -> Object:
-    metadata: Object = {"labels": {STATE: state}}
+    metadata: Object = {"labels": {STATE_LABEL: state}}
     if annotations:
         metadata["annotations"] = annotations
     return await kube.patch(NODE, node, {"metadata": metadata})

@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Container, Mapping
 from typing import Any
 
+from drakit.dra.devices import MPS_DAEMON
 from drakit.dra.nodedriver import MpsSettings
 from drakit.errors import ClusterError
 from drakit.kube.client import Kube
 from drakit.kube.kinds import DEPLOYMENT, Object
 
-PREFIX = "mps-control-daemon-"
 PLUGIN_FOLDER = "/var/lib/kubelet/plugins/gpu.nvidia.com/mps"
 FIRST_LOOK_SECONDS, LONGEST_WAIT_SECONDS = 0.05, 10.0
 UID_LENGTH = 36
@@ -25,12 +25,12 @@ class NotReady(Exception):
 
 def is_daemon(obj: Object) -> bool:
     """Whether a Deployment or a Pod is an MPS control daemon's."""
-    return str(obj["metadata"].get("labels", {}).get("app", "")).startswith(PREFIX)
+    return str(obj["metadata"].get("labels", {}).get("app", "")).startswith(MPS_DAEMON)
 
 
 def claim_uid(deployment: Object) -> str:
     """The UID of the claim that a daemon serves."""
-    return str(deployment["metadata"]["name"]).removeprefix(PREFIX)[:UID_LENGTH]
+    return str(deployment["metadata"]["name"]).removeprefix(MPS_DAEMON)[:UID_LENGTH]
 
 
 async def start(kube: Kube, settings: MpsSettings, plugin: Object) -> None:
@@ -50,7 +50,7 @@ async def wait_ready(kube: Kube, settings: MpsSettings, plugin: Object) -> None:
     """
     delay, waited = FIRST_LOOK_SECONDS, 0.0
     while True:
-        found = await kube.get(DEPLOYMENT, PREFIX + settings.name_suffix, plugin["metadata"]["namespace"])
+        found = await kube.get(DEPLOYMENT, MPS_DAEMON + settings.name_suffix, plugin["metadata"]["namespace"])
         if found and found.get("status", {}).get("readyReplicas") == 1:
             return
         if waited >= LONGEST_WAIT_SECONDS:
@@ -62,7 +62,7 @@ async def wait_ready(kube: Kube, settings: MpsSettings, plugin: Object) -> None:
 
 async def stop(kube: Kube, settings: MpsSettings, namespace: str) -> None:
     """Delete the daemon's Deployment; harmless when it has gone."""
-    await kube.delete(DEPLOYMENT, PREFIX + settings.name_suffix, namespace)
+    await kube.delete(DEPLOYMENT, MPS_DAEMON + settings.name_suffix, namespace)
 
 
 async def stop_strays(kube: Kube, node: str, namespace: str, claims: Container[str]) -> None:
@@ -76,7 +76,7 @@ async def stop_strays(kube: Kube, node: str, namespace: str, claims: Container[s
 
 def deployment(settings: MpsSettings, plugin: Object) -> Object:
     """The daemon's Deployment. `plugin` is the driver's pod: its namespace, node, image and service account."""
-    name = PREFIX + settings.name_suffix
+    name = MPS_DAEMON + settings.name_suffix
     labels = {"app": name}
     driver = next(c for c in plugin["spec"]["containers"] if c["name"] == "gpus")
     folder = f"{PLUGIN_FOLDER}/{settings.name_suffix}"

@@ -3,6 +3,7 @@
 from collections.abc import Container, Iterable, Mapping
 
 from drakit.dra.catalogue import instance_type
+from drakit.dra.mig import ALL_DISABLED, CONFIG_LABEL
 from drakit.kube.kinds import Object
 
 OPERATOR_APP = "gpu-operator"
@@ -10,7 +11,7 @@ NFD_APP = "node-feature-discovery"
 DEVICE_PLUGIN_APP = "nvidia-device-plugin-daemonset"
 MIG_MANAGER_APP = "nvidia-mig-manager"
 GPU_RESOURCE = "nvidia.com/gpu"
-DEFAULT_MIG_CONFIG = "all-disabled"
+DEFAULT_MIG_CONFIG = ALL_DISABLED
 """What the operator labels a node with that has no MIG configuration: migManager.config.default of its chart."""
 
 
@@ -39,9 +40,7 @@ def node_labels(node: Object, apps: Container[str]) -> Mapping[str, str]:
         }
         if kind.gpu.mig:
             labels["nvidia.com/gpu.deploy.mig-manager"] = "true"
-            labels["nvidia.com/mig.config"] = node["metadata"]["labels"].get(
-                "nvidia.com/mig.config", DEFAULT_MIG_CONFIG
-            )
+            labels[CONFIG_LABEL] = node["metadata"]["labels"].get(CONFIG_LABEL, DEFAULT_MIG_CONFIG)
     return labels
 
 

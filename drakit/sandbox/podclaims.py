@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from drakit.dra.devices import DRIVER
 from drakit.dra.nodedriver import PluginPanic, PreparedDevice, PrepareError
 from drakit.kube.client import Kube
 from drakit.kube.kinds import Object, ResourceApi
-from drakit.sandbox.driver import DRIVER, Plugin
+from drakit.sandbox.driver import Plugin
 from drakit.sandbox.kubeletmessages import ClaimMessages
 from drakit.sandbox.podstatus import PodRun
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from drakit.dra.catalogue import instance_type
+from drakit.dra.devices import DRIVER
 from drakit.dra.hardware import PhysicalGpu
 from drakit.dra.machine import Machine
 from drakit.dra.nodedriver import NodeDriver
@@ -19,7 +20,7 @@ from drakit.kube.client import Kube
 from drakit.kube.kinds import CONFIG_MAP, LEASE, NODE, POD, Object, ResourceApi
 from drakit.kube.watch import Key, Store, key_of
 from drakit.sandbox import components
-from drakit.sandbox.driver import DISCOVERED, DRIVER, Plugin, driver_container, gates_of, is_plugin, serves, version_of
+from drakit.sandbox.driver import DISCOVERED, Plugin, driver_container, gates_of, is_plugin, serves, version_of
 from drakit.sandbox.kubelet import Kubelet
 from drakit.sandbox.kubeletapi import KubeletServer
 from drakit.sandbox.layout import Layout

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from drakit.aws.findings import Finding
@@ -79,8 +80,8 @@ class Target(Protocol):
         """Terraform files that the stack needs beside the blueprint's, by name."""
         ...
 
-    def plan_checks(self, stack: Stack, plan: Mapping[str, Any]) -> Sequence[Check]:
-        """Whether Terraform's plan, as its JSON, says what the stack file says where that matters most."""
+    async def plan_checks(self, stack: Stack, terraform: Terraform, plan: Path) -> Sequence[Check]:
+        """Whether Terraform's saved plan says what the stack file says where that matters most."""
         ...
 
     async def unlock(self, terraform: Terraform) -> None:

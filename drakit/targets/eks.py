@@ -94,8 +94,8 @@ class EksTarget:
         }
         return {"backend.tf.json": json.dumps({"terraform": {"backend": {"s3": backend}}}, indent=2) + "\n"}
 
-    def plan_checks(self, stack: Stack, plan: Mapping[str, Any]) -> Sequence[Check]:
-        return plan_checks(stack, plan)
+    async def plan_checks(self, stack: Stack, terraform: Terraform, plan: Path) -> Sequence[Check]:
+        return plan_checks(stack, await terraform.show(plan))
 
     async def unlock(self, terraform: Terraform) -> None:
         await terraform.forget(PROTECTION)

@@ -7,9 +7,8 @@ from typing import Any
 from drakit.aws.reservations import CapacityReservation
 from drakit.dra.catalogue import INSTANCE_TYPES
 from drakit.stack.model import NodeGroup, Stack
-from drakit.targets.base import NODE_GROUP_LABEL
+from drakit.targets.groups import definition
 
-_GPU_TAINT = {"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}
 # Families with NVIDIA GPUs that the catalogue does not know; g4ad has AMD's. EC2 instance type naming conventions.
 _NVIDIA_FAMILY = re.compile(r"p[3-9][a-z0-9-]*|g[4-9](?!ad)[a-z]*|gr[6-9][a-z]*")
 # A "g" after the generation stands for Graviton, "-gb" for a Grace CPU; a1 is older than the convention.
@@ -45,30 +44,13 @@ def jark_variables(
 def _definition(
     name: str, group: NodeGroup, reservations: Mapping[str, CapacityReservation], shared: str
 ) -> Mapping[str, Any]:
-    """A node group as the blueprint takes it, with the labels and taints of the JARK stack."""
-    family = group.instance_type.partition(".")[0]
-    labels, taints = {"NodeGroupType": name}, []
-    if _has_nvidia_gpu(group.instance_type):
-        labels |= {"nvidia.com/gpu.present": "true", "accelerator": "nvidia"}
-        taints.append(_GPU_TAINT)
-        if family.startswith("p"):
-            labels["node-type"] = family
-    else:
-        labels["WorkerType"] = "ON_DEMAND"
-    if group.mig:
-        labels["nvidia.com/mig.config"] = group.mig
-    definition: dict[str, Any] = {
-        "instance_type": group.instance_type,
-        "min": group.min,
-        "max": group.max,
-        "desired": group.desired,
-        "ami_type": _ami_type(group.instance_type),
-        "labels": {**labels, **group.labels, NODE_GROUP_LABEL: name},
-        "taints": [*taints, *(taint.model_dump() for taint in group.taints)],
-    }
+    """A node group as the blueprint takes it."""
+    family, gpu = group.instance_type.partition(".")[0], _has_nvidia_gpu(group.instance_type)
+    made = definition(name, group, gpu=gpu, labels={"node-type": family} if gpu and family.startswith("p") else {})
+    made["ami_type"] = _ami_type(group.instance_type)
     if group.reservation is not None:
-        definition["reservation"] = _reservation(group, reservations, shared)
-    return definition
+        made["reservation"] = _reservation(group, reservations, shared)
+    return made
 
 
 def _reservation(group: NodeGroup, reservations: Mapping[str, CapacityReservation], shared: str) -> Mapping[str, Any]:

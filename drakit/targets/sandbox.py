@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drakit.aws.findings import Finding
@@ -14,8 +15,9 @@ from drakit.errors import PreflightError, TimedOut
 from drakit.kube.client import Kube
 from drakit.sandbox import components, nodegroups, processes
 from drakit.sandbox.layout import Layout
-from drakit.stack.model import NodeGroup, Stack
-from drakit.targets.base import NODE_GROUP_LABEL, GroupSize, Health
+from drakit.stack.model import Stack
+from drakit.targets.base import GroupSize, Health
+from drakit.targets.groups import definition
 from drakit.terraform import Terraform
 from drakit.tools import FoundTool, Tool
 from drakit.tools import controlplane as controlplane_tool
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from drakit.aws.costs import Cost
 
 CONTROL_PLANE, NODE_GROUP = "terraform_data.control_plane", "terraform_data.node_group"
-GPU_TAINT = {"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}
 
 
 class SandboxTarget:
@@ -49,7 +50,7 @@ class SandboxTarget:
     def files(self, stack: Stack) -> Mapping[str, str]:
         return {}
 
-    def plan_checks(self, stack: Stack, plan: Mapping[str, Any]) -> Sequence[Check]:
+    async def plan_checks(self, stack: Stack, terraform: Terraform, plan: Path) -> Sequence[Check]:
         return ()
 
     async def unlock(self, terraform: Terraform) -> None:
@@ -60,7 +61,10 @@ class SandboxTarget:
 
     async def variables(self, stack: Stack, workspace: Workspace, tools: Mapping[str, FoundTool]) -> Mapping[str, Any]:
         return {
-            "node_groups": {name: _definition(name, group) for name, group in stack.node_groups.items()},
+            "node_groups": {
+                name: definition(name, group, gpu=instance_type(group.instance_type).gpu is not None)
+                for name, group in stack.node_groups.items()
+            },
             "sandbox_folder": str(workspace.sandbox),
             "kubeconfig": str(workspace.kubeconfig),
             "control_plane_binary": str(tools[controlplane_tool(stack.kubernetes_version).name].path),
@@ -133,24 +137,3 @@ class SandboxTarget:
     async def sweep(self, workspace: Workspace) -> Sequence[str]:
         await components.purge(Layout(workspace.sandbox))
         return [f"process {c.pid} ({c.name})" for c in processes.running(workspace.sandbox).values()]
-
-
-def _definition(name: str, group: NodeGroup) -> Mapping[str, Any]:
-    """A node group as the blueprint takes it, with the labels and taints of the JARK stack."""
-    kind = instance_type(group.instance_type)
-    labels, taints = {"NodeGroupType": name}, []
-    if kind.gpu is None:
-        labels["WorkerType"] = "ON_DEMAND"
-    else:
-        labels |= {"nvidia.com/gpu.present": "true", "accelerator": "nvidia"}
-        taints.append(GPU_TAINT)
-    if group.mig:
-        labels["nvidia.com/mig.config"] = group.mig
-    return {
-        "instance_type": group.instance_type,
-        "min": group.min,
-        "max": group.max,
-        "desired": group.desired,
-        "labels": {**labels, **group.labels, NODE_GROUP_LABEL: name},
-        "taints": [*taints, *(taint.model_dump() for taint in group.taints)],
-    }

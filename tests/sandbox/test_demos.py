@@ -215,7 +215,7 @@ def test_a_person_is_asked(sandbox, monkeypatch: pytest.MonkeyPatch, capsys, ans
 
     monkeypatch.chdir(sandbox.folder)
     monkeypatch.setattr(SandboxTarget, "hourly_cost", lambda _, types: 1.5 * len(types))
-    monkeypatch.setattr("drakit.cli.demo._is_a_person", lambda: True)
+    monkeypatch.setattr("drakit.cli.demo.is_a_person", lambda: True)
     monkeypatch.setattr("typer.confirm", confirm)
     assert run(["demo", "basic", "--scale"]) == (0 if answer else 9)
     assert asked == ["g6 from 0 to 1 nodes: $1.50 an hour while the demo runs. Go on?"]

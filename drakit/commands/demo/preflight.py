@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from drakit.commands.demo.capacity import Growth, enough, plan_growth, without
 from drakit.commands.demo.objects import DemoObjects
 from drakit.commands.demo.situation import Situation, look
-from drakit.commands.nodes import GPU_LABEL, is_ready
+from drakit.commands.nodes import GPU_LABEL, is_ready, offered_twice
 from drakit.commands.session import Session
 from drakit.dra.profiles import NoMigLayout, choose_profiles
 from drakit.dra.strategies import Strategy
@@ -15,8 +15,6 @@ from drakit.errors import PreflightError
 from drakit.kube.client import Kube
 from drakit.kube.kinds import ResourceApi
 from drakit.targets.releases import DRA_DRIVER
-
-PLUGIN_RESOURCES = ("nvidia.com/gpu", "nvidia.com/mig-")
 
 
 @dataclass(frozen=True)
@@ -116,13 +114,7 @@ def _device_classes(session: Session, strategies: Sequence[Strategy], situation:
 
 def _device_plugin(situation: Situation) -> list[Lack]:
     """The device plugin beside the DRA driver: each hands out every GPU, and neither knows of the other."""
-    nodes = [
-        node["metadata"]["name"]
-        for node in situation.nodes
-        if node["metadata"]["name"] in situation.publishing
-        for resource, count in (node.get("status", {}).get("allocatable") or {}).items()
-        if resource.startswith(PLUGIN_RESOURCES) and str(count) != "0"
-    ]
+    nodes = offered_twice(situation.nodes, situation.publishing)
     if not nodes:
         return []
     found = next((d["metadata"] for d in situation.daemon_sets if "device-plugin" in d["metadata"]["name"]), None)
@@ -134,7 +126,7 @@ def _device_plugin(situation: Situation) -> list[Lack]:
     return [
         Lack(
             "device-plugin",
-            f"NVIDIA's device plugin is on too: {', '.join(dict.fromkeys(nodes))} offers nvidia.com/gpu beside the DRA "
+            f"NVIDIA's device plugin is on too: {', '.join(nodes)} offers nvidia.com/gpu beside the DRA "
             "driver's devices, so that every GPU would be handed out twice.",
             f"{where} the GPU Operator it is the value devicePlugin.enabled, which `drakit up` sets to false.",
         )

@@ -10,7 +10,7 @@ from drakit.commands.demo.manifests import Rendered, render
 from drakit.commands.demo.objects import DemoObjects
 from drakit.commands.demo.watch import DemoWatch, Expected, watching
 from drakit.commands.session import Session
-from drakit.dra.devices import devices_of
+from drakit.dra.devices import MPS_DAEMON, devices_of
 from drakit.dra.evidence import Check, Evidence, claims_of
 from drakit.dra.profiles import NoMigLayout
 from drakit.dra.strategies import ADVICE, Strategy, complete
@@ -21,7 +21,6 @@ from drakit.kube.kinds import DEPLOYMENT, POD, ResourceApi
 from drakit.results import Demo, DemoTimings
 from drakit.targets.releases import DRA_DRIVER
 
-MPS_DAEMON = "mps-control-daemon-"
 LAST_LINES_SECONDS = 5.0
 """How long the log of a container that has ended may take to arrive."""
 

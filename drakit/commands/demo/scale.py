@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drakit.commands.demo.capacity import Growth
-from drakit.commands.mig import CONFIG, declared, partition, set_mig
+from drakit.commands.mig import declared, partition, set_mig
 from drakit.commands.nodes import group_of, wait_for_nodes
 from drakit.commands.session import Session
-from drakit.dra.mig import ALL_BALANCED, ALL_DISABLED
+from drakit.dra.mig import ALL_BALANCED, ALL_DISABLED, CONFIG_LABEL
 from drakit.engine.events import Report
 from drakit.engine.files import write_atomically
 from drakit.errors import DrakitError, Refused
@@ -173,7 +173,7 @@ class Scaling:
     def _mig_config(self, group: str, node: Object | None) -> str:
         labels = node["metadata"].get("labels", {}) if node else {}
         definition = self.session.stack.node_groups.get(group)
-        return str(labels.get(CONFIG) or (definition and definition.mig) or ALL_DISABLED)
+        return str(labels.get(CONFIG_LABEL) or (definition and definition.mig) or ALL_DISABLED)
 
     def _read(self) -> Changed:
         try:

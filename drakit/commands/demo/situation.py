@@ -8,7 +8,7 @@ from drakit.commands.demo.capacity import Groups, free_devices
 from drakit.commands.demo.objects import DEMO, DRAKIT, MANAGED_BY, generated_for
 from drakit.commands.nodes import group_of
 from drakit.commands.session import Session
-from drakit.dra.devices import Device, Holder, devices_of
+from drakit.dra.devices import PLUGIN_CONTAINER, Device, Holder, devices_of
 from drakit.dra.gates import (
     DEFAULT_DRIVER_VERSION,
     DRIVER_VERSIONS,
@@ -21,8 +21,6 @@ from drakit.dra.strategies import Strategy
 from drakit.kube.client import Kube
 from drakit.kube.kinds import DAEMON_SET, NODE, POD, Object, ResourceApi
 from drakit.targets.releases import DRA_DRIVER
-
-PLUGIN_CONTAINER = "gpus"
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from drakit.commands.demo.objects import DemoObjects
 from drakit.commands.demo.preflight import Preflight, preflight
 from drakit.commands.demo.run import DemoRun, not_proven, unbroken
 from drakit.commands.demo.scale import Scaling, described, hourly_cost
-from drakit.commands.session import Session
+from drakit.commands.session import Session, resource_api
 from drakit.dra.devices import devices_of
 from drakit.dra.evidence import Check
 from drakit.dra.strategies import STRATEGIES, Strategy
 from drakit.engine.events import Report
 from drakit.engine.journal import Journal
 from drakit.engine.step import Step, run_step
-from drakit.errors import ClusterError, DrakitError, NotProven, UsageError
+from drakit.errors import DrakitError, NotProven, UsageError
 from drakit.kube.client import Kube
 from drakit.kube.kinds import ResourceApi
 from drakit.manifests import Manifest
@@ -51,7 +51,7 @@ async def demo_manifests(session: Session, name: str) -> list[Manifest]:
         api = ResourceApi("v1beta1" if session.stack.kubernetes_version == "1.33" else "v1")
         return [obj for strategy in strategies for obj in render_anyway(strategy, api.api_version, (), groups).objects]
     async with session.connect() as kube:
-        api = await _resource_api(kube)
+        api = await resource_api(kube)
         (slices, _), (claims, _) = await asyncio.gather(kube.list(api.slice), kube.list(api.claim))
     devices = devices_of(slices, claims)
     return [obj for strategy in strategies for obj in render_anyway(strategy, api.api_version, devices, groups).objects]
@@ -66,7 +66,7 @@ async def price(session: Session, name: str, *, keep: bool = False) -> tuple[str
     strategies = strategies_named(name)
     session.require_up()
     async with session.connect() as kube:
-        story = _Story(session, kube, await _resource_api(kube), strategies, keep=keep)
+        story = _Story(session, kube, await resource_api(kube), strategies, keep=keep)
         found = await story.preflight()
     found.require(growing=True)
     return described(found.growth), hourly_cost(found.growth)
@@ -92,7 +92,7 @@ async def demo(
     session.require_up()
     with session.mutate("demo") as journal:
         async with session.connect() as kube:
-            story = _Story(session, kube, await _resource_api(kube), strategies, keep=keep)
+            story = _Story(session, kube, await resource_api(kube), strategies, keep=keep)
             found = await story.preflight()
             found.require(growing=scale)
             scaling = Scaling(session, kube, story.api, found.growth if scale else ())
@@ -193,10 +193,3 @@ def _not_run(strategy: Strategy, error: DrakitError) -> Demo:
         namespace=strategy.namespace,
         isolation=strategy.isolation,
     )
-
-
-async def _resource_api(kube: Kube) -> ResourceApi:
-    api = await kube.resource_api()
-    if api is None:
-        raise ClusterError("The cluster has no Dynamic Resource Allocation.", code="no-resource-api")
-    return api

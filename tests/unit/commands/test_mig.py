@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from drakit.commands.mig import CONFIG, STATE, check_config, declared, expected, mig_set, outdated, partition
+from drakit.commands.mig import check_config, declared, expected, mig_set, outdated, partition
 from drakit.commands.session import Session
 from drakit.dra.catalogue import A100_40GB, A100_80GB, INSTANCE_TYPES
 from drakit.dra.devices import devices_of
 from drakit.dra.hardware import devices_on
 from drakit.dra.machine import Machine
+from drakit.dra.mig import CONFIG_LABEL as CONFIG
+from drakit.dra.mig import STATE_LABEL as STATE
 from drakit.dra.mig import layout, mig_configs
 from drakit.dra.slices import slice_spec
 from drakit.engine.events import Event

@@ -4,10 +4,12 @@ import pytest
 
 from drakit.dra.hardware import devices_on
 from drakit.dra.machine import Machine
+from drakit.dra.mig import CONFIG_LABEL as CONFIG
+from drakit.dra.mig import STATE_LABEL as STATE
 from drakit.kube.kinds import NODE as NODE_KIND
 from drakit.kube.kinds import Kind, Object
 from drakit.sandbox import migmanager
-from drakit.sandbox.migmanager import APPLIED, CONFIG, LAYOUT, STATE, configure, has_work, machine_of
+from drakit.sandbox.migmanager import APPLIED, LAYOUT, configure, has_work, machine_of
 from tests.unit.sandbox.fakekube import FakeKube
 from tests.unit.sandbox.objects import A100S, API, GPUS, NODE, claim, partitioned
 
