@@ -42,10 +42,12 @@ def _serve(folder: Path, port: int, wanted: list[Fault]) -> None:
     from werkzeug.serving import make_server
 
     from drakit.rehearsal.eks.nodes import tick
+    from drakit.rehearsal.filters import one_of_several_suffices
     from drakit.rehearsal.planes import Planes
     from drakit.rehearsal.server import Application
     from drakit.rehearsal.world import World
 
+    one_of_several_suffices()
     planes = Planes(folder / "clusters")
     try:
         planes.purge_all()  # of a server that was killed

@@ -4,12 +4,14 @@ import datetime
 from collections.abc import Iterator
 from typing import Any
 
+from drakit.rehearsal.eks import activities
+from drakit.rehearsal.eks.nodes import end, group_arn, settle, size
 from drakit.rehearsal.eks.store import Cluster, NodeGroup, all_clusters
 from drakit.rehearsal.errors import AwsError
 from drakit.rehearsal.filters import matches
 from drakit.rehearsal.instances import instance_id, zone_of
 from drakit.rehearsal.operations import Result, operation
-from drakit.rehearsal.protocol import ACCOUNT, Call
+from drakit.rehearsal.protocol import Call
 from drakit.rehearsal.world import World, now
 
 
@@ -56,7 +58,7 @@ def put_scheduled_update_group_action(world: World, call: Call) -> Result:
     group.schedule[name] = {
         "AutoScalingGroupName": group.asg,
         "ScheduledActionName": name,
-        "ScheduledActionARN": f"{_arn(call.region, group)}:scheduledActionName/{name}",
+        "ScheduledActionARN": f"{group_arn(call.region, group)}:scheduledActionName/{name}",
         "StartTime": start,
         "Time": start,
         **{
@@ -75,6 +77,59 @@ def delete_scheduled_action(world: World, call: Call) -> Result:
     if group.schedule.pop(call.get("ScheduledActionName"), None) is None:
         raise AwsError("ValidationError", f"Scheduled action name not found: {call.get('ScheduledActionName')}")
     return {}
+
+
+@operation("autoscaling", "SetDesiredCapacity", "UpdateAutoScalingGroup")
+def change_sizes(world: World, call: Call) -> Result:
+    """Change a group's sizes beside EKS, as a console or an autoscaler does; the node group shows it."""
+    found = _owner(call)
+    if found is None:
+        return call.moto()
+    cluster, group = found
+    given = {"minSize": call.get("MinSize"), "maxSize": call.get("MaxSize"), "desiredSize": call.get("DesiredCapacity")}
+    sizes = {**group.scaling, **{key: int(value) for key, value in given.items() if value is not None}}
+    if call.get("DesiredCapacity") is None:
+        sizes["desiredSize"] = max(sizes["minSize"], min(sizes["maxSize"], sizes["desiredSize"]))
+    for bound, wrong, where in (
+        ("maxSize", sizes["desiredSize"] > sizes["maxSize"], "above max"),
+        ("minSize", sizes["desiredSize"] < sizes["minSize"], "below min"),
+    ):
+        if wrong:
+            raise AwsError(
+                "ValidationError",
+                f"New SetDesiredCapacity value {sizes['desiredSize']} is {where} value {sizes[bound]} for the "
+                "AutoScalingGroup.",
+            )
+    cause = activities.request(group.scaling, sizes)
+    group.scaling.update(sizes)
+    size(world, cluster, group, cause)
+    world.planes.run(settle(world, cluster, group))
+    return {}
+
+
+@operation("autoscaling", "TerminateInstanceInAutoScalingGroup")
+def terminate_instance(world: World, call: Call) -> Result:
+    """End one instance of a group, which gets smaller by it."""
+    wanted = call.get("InstanceId")
+    found = next(((c, g, n) for c, g in _groups(call.region) for n in g.nodes if instance_id(n) == wanted), None)
+    if found is None:
+        return call.moto()
+    cluster, group, node = found
+    if not call.get("ShouldDecrementDesiredCapacity"):
+        raise AwsError("ValidationError", "The rehearsal does not replace an instance that is ended.")
+    sizes = {**group.scaling, "desiredSize": group.scaling["desiredSize"] - 1}
+    if sizes["desiredSize"] < sizes["minSize"]:
+        raise AwsError(
+            "ValidationError",
+            f"Currently, desiredSize equals minSize ({sizes['minSize']}). Terminating instance without replacement "
+            "will violate group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or "
+            "lower group's min size.",
+        )
+    cause = activities.request(group.scaling, sizes)
+    group.scaling.update(sizes)
+    size(world, cluster, group, cause)
+    world.planes.run(end(world, cluster, group, node["metadata"]["name"]))
+    return {"Activity": group.activities[0]}
 
 
 @operation("autoscaling", "CreateOrUpdateTags", "DeleteTags")
@@ -100,20 +155,21 @@ def _groups(region: str) -> Iterator[tuple[Cluster, NodeGroup]]:
                 yield cluster, group
 
 
-def _named(call: Call) -> NodeGroup | None:
+def _owner(call: Call) -> tuple[Cluster, NodeGroup] | None:
     wanted = call.get("AutoScalingGroupName")
-    return next((group for _, group in _groups(call.region) if group.asg == wanted), None)
+    return next((each for each in _groups(call.region) if each[1].asg == wanted), None)
 
 
-def _arn(region: str, group: NodeGroup) -> str:
-    return f"arn:aws:autoscaling:{region}:{ACCOUNT}:autoScalingGroup:{group.asg[-36:]}:autoScalingGroupName/{group.asg}"
+def _named(call: Call) -> NodeGroup | None:
+    found = _owner(call)
+    return found[1] if found else None
 
 
 def _group(cluster: Cluster, group: NodeGroup) -> dict[str, Any]:
     document = group.document
     return {
         "AutoScalingGroupName": group.asg,
-        "AutoScalingGroupARN": _arn(cluster.region, group),
+        "AutoScalingGroupARN": group_arn(cluster.region, group),
         "MinSize": group.scaling["minSize"],
         "MaxSize": group.scaling["maxSize"],
         "DesiredCapacity": group.scaling["desiredSize"],

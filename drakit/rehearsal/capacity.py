@@ -15,6 +15,8 @@ from drakit.rehearsal.protocol import ACCOUNT, Call
 from drakit.rehearsal.world import World, now
 
 BLOCK, RESERVATION = "capacity-block", "default"
+TERMINATED_BEFORE_END = datetime.timedelta(minutes=30)
+"""When EC2 begins to terminate the instances in a Capacity Block that ends."""
 
 
 @dataclass
@@ -23,6 +25,13 @@ class Reservation:
 
     region: str
     document: dict[str, Any]
+    shared: bool = False
+    """Whether another account, whose it is, shares it with this one."""
+
+    @property
+    def visible(self) -> bool:
+        """Whether the account sees it and may launch into it."""
+        return self.shared or self.document["OwnerId"] == ACCOUNT
 
     def state(self) -> str:
         """Its state now: that of a block follows the clock, until somebody cancels it."""
@@ -34,12 +43,17 @@ class Reservation:
         end = self.document.get("EndDate")
         return "expired" if end and end <= now() else "active"
 
+    def ends_soon(self) -> bool:
+        """Whether it is a Capacity Block out of which EC2 terminates instances already."""
+        end = self.document.get("EndDate")
+        return self.document["ReservationType"] == BLOCK and end is not None and end - TERMINATED_BEFORE_END <= now()
+
 
 @operation("ec2", "DescribeCapacityReservations")
 def describe_capacity_reservations(world: World, call: Call) -> Result:
     """The account's reservations."""
     wanted = call.get("CapacityReservationIds", [])
-    own = {k: r for k, r in world.reservations.items() if r.region == call.region and r.document["OwnerId"] == ACCOUNT}
+    own = {key: each for key, each in world.reservations.items() if each.region == call.region and each.visible}
     for identifier in wanted:
         if identifier not in own:
             raise no_such(identifier)
@@ -120,18 +134,20 @@ def seed(world: World, given: Mapping[str, Any]) -> dict[str, Any]:
     """Put a reservation there, in any state: another account's, one that has expired, a block that is active.
 
     Args:
-        given: members of EC2's CapacityReservation, and `region`. Dates may be seconds from now.
+        given: members of EC2's CapacityReservation, `region`, and `shared` for one of another account (OwnerId) that
+            this one may use. Dates may be seconds from now.
 
     Raises:
         ValueError, KeyError: `InstanceType` or `AvailabilityZone` is missing, or a date is none.
     """
     fields = dict(given)
     zone = fields["AvailabilityZone"]
-    region = fields.pop("region", zone[:-1])
+    region, shared = fields.pop("region", zone[:-1]), bool(fields.pop("shared", False))
     for date in ("StartDate", "EndDate"):
         if date in fields:
             fields[date] = _date(fields[date])
     reservation = add(world, region, {"TotalInstanceCount": 1, **fields, "InstanceType": fields["InstanceType"]})
+    reservation.shared = shared
     return shown(world, reservation)
 
 
@@ -147,7 +163,7 @@ def shown(world: World, reservation: Reservation) -> dict[str, Any]:
 
 def available(world: World, reservation: Reservation) -> int:
     """How many more instances a reservation has room for."""
-    if reservation.state() != "active":
+    if reservation.state() != "active" or reservation.ends_soon():
         return 0
     used = world.reserved_by_node_groups(reservation.document["CapacityReservationId"])
     return max(int(reservation.document["TotalInstanceCount"]) - used, 0)

@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -51,7 +52,8 @@ def describe_capacity_block_offerings(world: World, call: Call) -> Result:
     found = [
         offering
         for offering in _offerings(call.region, kind, count, hours)
-        if (not earliest or offering["StartDate"] >= utc(earliest))
+        if offering["CapacityBlockOfferingId"] not in world.sold
+        and (not earliest or offering["StartDate"] >= utc(earliest))
         and (not latest or offering["EndDate"] <= utc(latest))
     ]
     for offering in found:
@@ -65,10 +67,14 @@ def purchase_capacity_block(world: World, call: Call) -> Result:
     """Buy an offering, once."""
     identifier = call.get("CapacityBlockOfferingId")
     refuse_dry_run(call)
+    if not re.fullmatch(r"cb-[0-9a-f]{17}", identifier):
+        raise AwsError("InvalidCapacityBlockOfferingIdMalformed", f"Invalid id: '{identifier}'")
     offering = world.offerings.get(identifier)
     if offering is None or offering["AvailabilityZone"][:-1] != call.region:
-        raise AwsError("InvalidCapacityBlockOfferingId.NotFound", f"The offering '{identifier}' does not exist.")
-    del world.offerings[identifier]
+        raise AwsError("InvalidCapacityBlockOfferingIdNotFound", f"The offering '{identifier}' does not exist.")
+    if identifier in world.sold or offering["StartDate"] <= now():
+        raise AwsError("InvalidCapacityBlockOfferingIdExpired", f"The offering '{identifier}' is no longer available.")
+    world.sold.add(identifier)
     document = {
         "InstanceType": offering["InstanceType"],
         "AvailabilityZone": offering["AvailabilityZone"],

@@ -5,11 +5,11 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from drakit.rehearsal import capacity, faults, inventory, quotas, tokens
+from drakit.rehearsal import capacity, faults, inventory, lookalikes, quotas, tokens
 from drakit.rehearsal.errors import AwsError
 from drakit.rehearsal.planes import REVIEWS
 from drakit.rehearsal.protocol import Answer, Environ
-from drakit.rehearsal.world import World
+from drakit.rehearsal.world import CLOCK, World, now
 
 PREFIX = "/_drakit/"
 
@@ -38,7 +38,12 @@ def _health(world: World, _: Any) -> Any:
 
 def _inventory(world: World, _: Any) -> Any:
     with world.lock:
-        return {"resources": inventory.resources(world)}
+        others = {lookalikes.key(each) for each in world.look_alikes}
+        found = inventory.resources(world)
+    return {
+        "resources": [each for each in found if lookalikes.key(each) not in others],
+        "lookAlikes": [each for each in found if lookalikes.key(each) in others],
+    }
 
 
 def _faults(world: World, _: Any) -> Any:
@@ -68,6 +73,24 @@ def _set_quotas(world: World, document: Any) -> Any:
     return _quotas(world, None)
 
 
+def _clock(world: World, _: Any) -> Any:
+    return {"now": now().isoformat(), "ahead": CLOCK.ahead.total_seconds()}
+
+
+def _move_clock(world: World, document: Any) -> Any:
+    CLOCK.forward(float(document["ahead"]))
+    return _clock(world, None)
+
+
+def _look_alikes(world: World, _: Any) -> Any:
+    return lookalikes.state(world)
+
+
+def _add_look_alikes(world: World, document: Any) -> Any:
+    made = lookalikes.make(world, str(document["cluster"]), document.get("region", lookalikes.REGION))
+    return {"resources": made}
+
+
 def _add_reservation(world: World, document: Any) -> Any:
     with world.lock:
         return capacity.seed(world, document)
@@ -82,6 +105,10 @@ _HANDLERS: dict[tuple[str, str], Handler] = {
     ("GET", "quotas"): _quotas,
     ("POST", "quotas"): _set_quotas,
     ("POST", "capacity-reservations"): _add_reservation,
+    ("GET", "look-alikes"): _look_alikes,
+    ("POST", "look-alikes"): _add_look_alikes,
+    ("GET", "clock"): _clock,
+    ("POST", "clock"): _move_clock,
 }
 
 

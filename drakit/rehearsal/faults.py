@@ -5,11 +5,17 @@ A fault is told as a line, for `--fail`, or as the same fields in JSON, for `POS
     eks:CreateNodegroup=ThrottlingException,times=3       the next three calls are refused
     ec2:Describe*=RequestLimitExceeded,after=2,times=1    two pass, the third is refused
     iam:CreateRole,delay=2                                every call takes 2 s longer
+    eks:Describe*=http-500,times=2                        a server's error that is no AWS error
+    ec2:PurchaseCapacityBlock=cut,times=1                 it is done, and the connection ends without an answer
+    ec2:CreateVpc=hang,delay=30                           it is not done, and the connection ends after 30 s
     slow-cluster=30                                       a cluster takes 30 s more to become ACTIVE
     failed-cluster                                        a cluster becomes FAILED
     insufficient-capacity=p4d.24xlarge                    EC2 has no such instances; `times` counts launches
     failing-node-group=g6*                                node groups of that name fail
     eventual-consistency=2                                what was created is not seen for 2 s
+    slow-load-balancer=30                                 a load balancer's interfaces stay 30 s longer than it
+    leaked-enis=2                                         two nodes that go leave an interface behind
+    late-logs=5                                           EKS makes a cluster's log group again 5 s after its end
 """
 
 import fnmatch
@@ -25,8 +31,17 @@ CALL = "call"
 SLOW_CLUSTER, FAILED_CLUSTER = "slow-cluster", "failed-cluster"
 INSUFFICIENT_CAPACITY, FAILING_NODE_GROUP = "insufficient-capacity", "failing-node-group"
 EVENTUAL_CONSISTENCY = "eventual-consistency"
+SLOW_LOAD_BALANCER, LEAKED_ENIS, LATE_LOGS = "slow-load-balancer", "leaked-enis", "late-logs"
 
-KINDS = (CALL, SLOW_CLUSTER, FAILED_CLUSTER, INSUFFICIENT_CAPACITY, FAILING_NODE_GROUP, EVENTUAL_CONSISTENCY)
+KINDS = (
+    CALL, SLOW_CLUSTER, FAILED_CLUSTER, INSUFFICIENT_CAPACITY, FAILING_NODE_GROUP, EVENTUAL_CONSISTENCY,
+    SLOW_LOAD_BALANCER, LEAKED_ENIS, LATE_LOGS,
+)  # fmt: skip
+TIMED = (SLOW_CLUSTER, EVENTUAL_CONSISTENCY, SLOW_LOAD_BALANCER, LATE_LOGS)
+"""Kinds of which a line tells the seconds."""
+
+HTTP_500, CUT, HANG = "http-500", "cut", "hang"
+"""What can happen to a call beside AWS's errors."""
 
 MESSAGES = {
     "ThrottlingException": "Rate exceeded",
@@ -68,7 +83,7 @@ class Fault:
         kind: one of `KINDS`.
         target: what it is about: "eks:Create*" (a call), an instance type, a node group's name; `*` and `?` stand for
             anything.
-        error: for a call, the error's code; None when it is only slow.
+        error: for a call, the error's code, `HTTP_500`, `CUT` or `HANG`; None when it is only slow.
         message: the error's words, where they should be others than AWS's.
         times: how often it happens; None: always.
         after: how often it does not happen before.
@@ -88,10 +103,12 @@ class Fault:
             raise BadFault(f"{self.kind!r} is none of {', '.join(KINDS)}, and no SERVICE:OPERATION either")
         if self.kind == CALL and self.error is None and not self.delay:
             raise BadFault(f"{self.target} needs an error (SERVICE:OPERATION=CODE) or a delay")
+        if self.error == HANG and not self.delay:
+            raise BadFault(f"{self.target} needs a delay: for how many seconds it hangs")
 
     def refusal(self, action: str, arn: str) -> AwsError | None:
         """What a call is answered with; None when it is only slow."""
-        if self.error is None:
+        if self.error in (None, HTTP_500, CUT, HANG):
             return None
         words = self.message or MESSAGES.get(self.error, self.error).format(action=action, arn=arn)
         return AwsError(self.error, words, status=STATUSES.get(self.error, 400))
@@ -108,8 +125,10 @@ def parse(spec: str) -> Fault:
     fields: dict[str, Any] = {}
     if ":" in name:
         fields = {"kind": CALL, "target": name, "error": value or None}
-    elif name in (SLOW_CLUSTER, EVENTUAL_CONSISTENCY):
+    elif name in TIMED:
         fields = {"kind": name, "delay": value or 5}
+    elif name == LEAKED_ENIS:
+        fields = {"kind": name, "times": value or 1}
     else:
         fields = {"kind": name, "target": value or "*"}
     for option in options:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from moto.ec2 import utils
+
 from drakit.rehearsal.errors import AwsError
 from drakit.rehearsal.protocol import Call
 
@@ -32,6 +34,16 @@ def tags_given(call: Call, resource: str) -> list[dict[str, str]]:
     ]
 
 
+def one_of_several_suffices() -> None:
+    """Let a filter with several values pass what has any of them, as EC2 does; moto asks for all on `tag-key`."""
+    one = utils.is_filter_matching
+
+    def any_of(thing: Any, name: str, values: Any) -> bool:
+        return any(one(thing, name, [value]) for value in values) if name == "tag-key" else one(thing, name, values)
+
+    utils.is_filter_matching = any_of  # type: ignore[assignment]
+
+
 def _passes(document: Mapping[str, Any], name: str, values: Sequence[str], fields: Mapping[str, str]) -> bool:
     tags = {tag["Key"]: tag["Value"] for tag in document.get("Tags", [])}
     if name.startswith("tag:"):
@@ -44,7 +56,8 @@ def _passes(document: Mapping[str, Any], name: str, values: Sequence[str], field
     found: Any = document
     for part in fields[name].split("."):
         found = (found or {}).get(part)
-    return found is not None and _any(str(found), values)
+    text = str(found).lower() if isinstance(found, bool) else str(found)
+    return found is not None and _any(text, values)
 
 
 def _any(found: str, patterns: Sequence[str]) -> bool:

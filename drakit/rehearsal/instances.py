@@ -28,7 +28,7 @@ FILTERS = {
 @operation("ec2", "DescribeInstances")
 def describe_instances(world: World, call: Call) -> Result:
     """moto's instances and the nodes'. A call that names only nodes is not moto's."""
-    own = {document["InstanceId"]: document for document in _instances(call.region)}
+    own = {document["InstanceId"]: document for document in of_nodes(call.region)}
     wanted, conditions = call.get("InstanceIds", []), call.get("Filters", [])
     if wanted and all(identifier in own for identifier in wanted):
         answer: dict[str, Any] = {"Reservations": []}
@@ -55,7 +55,8 @@ def zone_of(node: Object) -> str:
     return str(node["metadata"]["labels"]["topology.kubernetes.io/zone"])
 
 
-def _instances(region: str) -> Iterator[dict[str, Any]]:
+def of_nodes(region: str) -> Iterator[dict[str, Any]]:
+    """The instances of a region's nodes, in EC2's shape."""
     for cluster in all_clusters():
         if cluster.region == region:
             for group in cluster.nodegroups.values():

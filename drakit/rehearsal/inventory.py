@@ -63,7 +63,8 @@ def _ec2() -> Iterator[Resource]:
             for each in list(found):
                 identifier = getattr(each, "allocation_id", None) or each.id
                 tags = {tag["key"]: tag["value"] for tag in ec2.describe_tags(filters={"resource-id": [identifier]})}
-                yield _resource("ec2", kind, identifier, region, tags, vpc=getattr(each, "vpc_id", None))
+                vpc = each.vpc.id if kind == "internet-gateway" and each.vpc else getattr(each, "vpc_id", None)
+                yield _resource("ec2", kind, identifier, region, tags, vpc=vpc)
 
 
 def _reservations(world: World) -> Iterator[Resource]:
@@ -79,12 +80,13 @@ def _eks() -> Iterator[Resource]:
     for cluster in all_clusters():
         for kind, arn, document in cluster.documents():
             yield _resource("eks", kind.partition(":")[2], arn, cluster.region, document.get("tags", {}))
+        vpc = cluster.document["resourcesVpcConfig"]["vpcId"]
         for group in cluster.nodegroups.values():
             yield _resource("autoscaling", "group", group.asg, cluster.region, group.asg_tags)
             for node in group.nodes[: group.running]:
                 name = node["metadata"]["name"]
                 yield _resource("ec2", "instance", str(node["spec"]["providerID"]).rpartition("/")[2], cluster.region,
-                                {**group.asg_tags, "Name": name})  # fmt: skip
+                                {**group.asg_tags, "Name": name}, vpc=vpc)  # fmt: skip
 
 
 def _iam() -> Iterator[Resource]:

@@ -19,11 +19,14 @@ EFFECTIVE = "2026-07-01T00:00:00Z"
 
 INSTANCE_PRICES: Mapping[str, float] = MappingProxyType({
     "m5.large": 0.096, "m5.xlarge": 0.192, "m5.2xlarge": 0.384,
+    "g5.xlarge": 1.006, "g5.2xlarge": 1.212, "g5.4xlarge": 1.624, "g5.8xlarge": 2.448,
+    "g5.12xlarge": 5.672, "g5.16xlarge": 4.096, "g5.24xlarge": 8.144, "g5.48xlarge": 16.288,
     "g6.xlarge": 0.8048, "g6.2xlarge": 0.9776, "g6.4xlarge": 1.3232, "g6.8xlarge": 2.0144,
     "g6.12xlarge": 4.6016, "g6.16xlarge": 3.3968, "g6.24xlarge": 6.6752, "g6.48xlarge": 13.3504,
     "g6e.xlarge": 1.861, "g6e.2xlarge": 2.24208, "g6e.4xlarge": 3.00424, "g6e.8xlarge": 4.52856,
     "g6e.12xlarge": 10.49264, "g6e.16xlarge": 7.57719, "g6e.24xlarge": 15.06559, "g6e.48xlarge": 30.13118,
     "p4d.24xlarge": 21.957642, "p4de.24xlarge": 27.44705,
+    "p5.4xlarge": 6.88, "p5.48xlarge": 55.04, "p5en.48xlarge": 63.296,
 })  # fmt: skip
 
 CLUSTER_STANDARD, CLUSTER_EXTENDED = 0.10, 0.60

@@ -1,9 +1,10 @@
 """The server: who asks, what for, what is to fail, and who answers - the rehearsal's own operations or moto."""
 
 import logging
+import socket
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import run_wsgi_app
@@ -12,19 +13,23 @@ from werkzeug.wsgi import ClosingIterator
 from drakit.rehearsal import (
     amis,
     autoscaling,
+    balancers,
     capacity,
     capacityblocks,
     control,
     credentials,
+    dependencies,
     eks,
     faults,
     identity,
     instances,
+    interfaces,
     launchtemplates,
     natgateways,
     placement,
     pricing,
     quotas,
+    securitygroups,
 )
 from drakit.rehearsal.consistency import Recent
 from drakit.rehearsal.errors import AwsError
@@ -49,16 +54,20 @@ from drakit.rehearsal.world import World
 ANSWERED_HERE = (
     amis,
     autoscaling,
+    balancers,
     capacity,
     capacityblocks,
+    dependencies,
     eks,
     identity,
     instances,
+    interfaces,
     launchtemplates,
     natgateways,
     placement,
     pricing,
     quotas,
+    securitygroups,
 )
 """The modules whose operations are answered here rather than by moto."""
 
@@ -69,6 +78,10 @@ CHOSEN_BY_CLIENTS = frozenset({"aws-global", "us-gov-west-1", "cn-north-1"})
 
 CREATING = ("Create", "Allocate")
 """How operations begin whose answer names something new."""
+
+
+NO_AWS_ERROR = Answer(500, {"Content-Type": "text/html"}, b"<html><body>Internal Server Error</body></html>")
+"""What stands before AWS's services answers where it cannot reach them."""
 
 
 class Application:
@@ -87,31 +100,42 @@ class Application:
         scope = scope_of(environ, body)
         if scope is None:
             return self._pass_on(environ, start_response)
-        asked = None
+        asked, fault = None, None
         try:
             credentials.check(scope.access_key)
             _check_region(scope)
             asked = find_operation(environ, scope)
             log.debug("%s %s in %s", scope.service, asked.operation if asked else "?", scope.region)
-            self._fail_where_asked(scope, asked, body)
-            if answer := self._own_answer(environ, scope, asked):
+            fault = self._fail_where_asked(scope, asked, body)
+            if fault and fault.error == faults.HTTP_500:
+                return _send(NO_AWS_ERROR, start_response)
+            if fault and fault.error == faults.HANG:
+                _end_connection(environ)
+            answer = self._own_answer(environ, scope, asked)
+            if fault and fault.error == faults.CUT:
+                _ = answer or self._ask_moto(environ)
+                _end_connection(environ)
+            if answer:
                 return _send(answer, start_response)
         except AwsError as error:
+            if fault and fault.error == faults.CUT:
+                _end_connection(environ)
             protocol = asked.protocol if asked else protocol_of(scope.service)
             log.info("%s %s: %s: %s", scope.service, asked.operation if asked else "?", error.code, error.message)
             return _send(write_error(error, protocol), start_response)
         creates = asked is not None and asked.operation.startswith(CREATING)
         return self._pass_on(environ, start_response, note=creates)
 
-    def _fail_where_asked(self, scope: Scope, asked: Asked | None, body: bytes) -> None:
+    def _fail_where_asked(self, scope: Scope, asked: Asked | None, body: bytes) -> faults.Fault | None:
         operation = asked.operation if asked else "?"
         if fault := self.world.faults.take(faults.CALL, f"{scope.service}:{operation}"):
             time.sleep(fault.delay)  # a thread of its own serves each request
             arn, _ = credentials.identity(scope.access_key, scope.region)
             if refusal := fault.refusal(f"{scope.service}:{operation}", arn):
                 raise refusal
-        if fault := self.world.faults.look(faults.EVENTUAL_CONSISTENCY):
-            self._recent.check(scope.service, operation, body, fault.delay)
+        if stale := self.world.faults.look(faults.EVENTUAL_CONSISTENCY):
+            self._recent.check(scope.service, operation, body, stale.delay)
+        return fault
 
     def _own_answer(self, environ: Environ, scope: Scope, asked: Asked | None) -> Answer | None:
         if asked is None:
@@ -151,6 +175,12 @@ class Application:
         for chunk in chunks:
             self._recent.note(chunk)
             yield chunk
+
+
+def _end_connection(environ: Environ) -> NoReturn:
+    """End the connection without an answer."""
+    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    raise ConnectionAbortedError  # which the server takes for a client that has gone
 
 
 def _protocol(environ: Environ) -> str:

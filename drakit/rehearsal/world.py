@@ -27,8 +27,12 @@ class World:
     """EC2's capacity reservations, by id."""
     offerings: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The Capacity Block offerings that somebody has looked at, by id."""
+    sold: set[str] = field(default_factory=set)
+    """Ids of offerings that somebody has bought."""
     placement_groups: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     """EC2's placement groups, by region and name."""
+    look_alikes: list[dict[str, Any]] = field(default_factory=list)
+    """What is of others and looks like a stack's, as the inventory has shown it when it was made."""
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held by every operation, and by what goes on in the background while it changes something."""
 
@@ -48,6 +52,27 @@ class World:
         )
 
 
+@dataclass
+class Clock:
+    """The emulator's clock: the machine's, and how far it has been moved forward."""
+
+    ahead: datetime.timedelta = datetime.timedelta()
+
+    def forward(self, seconds: float) -> None:
+        """Move it on.
+
+        Raises:
+            ValueError: `seconds` is negative; time does not go back.
+        """
+        if seconds < 0:
+            raise ValueError(f"{seconds:g}: the clock goes forward only")
+        self.ahead += datetime.timedelta(seconds=seconds)
+
+
+CLOCK = Clock()
+"""One for the process, as the machine's is."""
+
+
 def now() -> datetime.datetime:
     """The time, UTC, to the second, as AWS's APIs have it."""
-    return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    return (datetime.datetime.now(datetime.UTC) + CLOCK.ahead).replace(microsecond=0)

@@ -1,9 +1,11 @@
 """The emulated EC2: capacity reservations and Capacity Blocks."""
 
 import datetime
+import urllib.error
 from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 
 from tests.rehearsal.emulator import Emulator, emulator, refusal
 
@@ -77,7 +79,9 @@ def test_a_block_is_found_and_bought_once(emulator: Emulator) -> None:
     again = refusal(
         lambda: ec2.purchase_capacity_block(CapacityBlockOfferingId=identifier, InstancePlatform="Linux/UNIX")
     )
-    assert again[0] == "InvalidCapacityBlockOfferingId.NotFound"
+    assert again[0] == "InvalidCapacityBlockOfferingIdExpired"
+    offered = ec2.describe_capacity_block_offerings(**asked)["CapacityBlockOfferings"]
+    assert identifier not in {each["CapacityBlockOfferingId"] for each in offered}
     cancelled = refusal(lambda: ec2.cancel_capacity_reservation(CapacityReservationId=block["CapacityReservationId"]))
     assert cancelled[0] == "UnsupportedOperation"
 
@@ -123,3 +127,80 @@ def test_another_accounts_and_another_regions_reservations_are_not_seen(emulator
     own = emulator.control("capacity-reservations", made)["CapacityReservationId"]
     assert described(emulator, own)["State"] == "active"
     assert refusal(lambda: described(emulator, own, "us-east-1"))[0] == "InvalidCapacityReservationId.NotFound"
+
+
+@pytest.mark.parametrize(
+    ("identifier", "code"),
+    [
+        ("cb-0123456789abcdef0", "InvalidCapacityBlockOfferingIdNotFound"),
+        ("something", "InvalidCapacityBlockOfferingIdMalformed"),
+    ],
+)
+def test_an_offering_that_is_none(emulator: Emulator, identifier: str, code: str) -> None:
+    buy = emulator.client("ec2").purchase_capacity_block
+    assert refusal(lambda: buy(CapacityBlockOfferingId=identifier, InstancePlatform="Linux/UNIX"))[0] == code
+
+
+def test_another_account_shares_a_reservation(emulator: Emulator) -> None:
+    shared = emulator.control(
+        "capacity-reservations",
+        {
+            "InstanceType": "p4d.24xlarge",
+            "AvailabilityZone": "us-west-2a",
+            "OwnerId": "999999999999",
+            "shared": True,
+        },
+    )["CapacityReservationId"]
+    assert described(emulator, shared)["OwnerId"] == "999999999999"
+    refused = refusal(lambda: emulator.client("ec2").cancel_capacity_reservation(CapacityReservationId=shared))
+    assert refused[0] == "InvalidCapacityReservationId.NotFound"
+    assert not any(each["id"] == shared for each in emulator.inventory())
+
+
+def test_a_purchase_whose_answer_is_lost_was_made(emulator: Emulator) -> None:
+    ec2 = emulator.client("ec2")
+    [offering, *_] = ec2.describe_capacity_block_offerings(
+        InstanceType="p5.48xlarge", InstanceCount=1, CapacityDurationHours=48
+    )["CapacityBlockOfferings"]
+    assert (offering["CurrencyCode"], float(offering["UpfrontFee"])) == ("USD", pytest.approx(31.464 * 48, abs=0.01))
+    emulator.control("faults", "ec2:PurchaseCapacityBlock=cut,times=1")
+
+    def buy() -> Any:
+        identifier = offering["CapacityBlockOfferingId"]
+        return ec2.purchase_capacity_block(CapacityBlockOfferingId=identifier, InstancePlatform="Linux/UNIX")
+
+    with pytest.raises(ConnectionClosedError):
+        buy()
+    blocks = ec2.describe_capacity_reservations(Filters=[{"Name": "instance-type", "Values": ["p5.48xlarge"]}])
+    [block] = blocks["CapacityReservations"]
+    assert (block["StartDate"], block["State"]) == (offering["StartDate"], "scheduled")
+    assert refusal(buy)[0] == "InvalidCapacityBlockOfferingIdExpired"
+
+
+def test_time_passes_when_it_is_told_to(emulator: Emulator) -> None:
+    ec2 = emulator.client("ec2")
+    offerings = ec2.describe_capacity_block_offerings(
+        InstanceType="p4d.24xlarge", InstanceCount=1, CapacityDurationHours=24
+    )["CapacityBlockOfferings"]
+    first, stale = offerings[0], offerings[1]
+    block = ec2.purchase_capacity_block(
+        CapacityBlockOfferingId=first["CapacityBlockOfferingId"], InstancePlatform="Linux/UNIX"
+    )["CapacityReservation"]["CapacityReservationId"]
+    assert described(emulator, block)["State"] == "scheduled"
+    until = (first["StartDate"] - datetime.datetime.fromisoformat(emulator.control("clock")["now"])).total_seconds()
+    emulator.control("clock", {"ahead": until + 1})
+    assert described(emulator, block)["State"] == "active"
+    stale_id = stale["CapacityBlockOfferingId"]
+    refused = refusal(
+        lambda: ec2.purchase_capacity_block(CapacityBlockOfferingId=stale_id, InstancePlatform="Linux/UNIX")
+    )
+    assert refused[0] == "InvalidCapacityBlockOfferingIdExpired"
+    # EC2 begins to terminate half an hour before the end.
+    emulator.control("clock", {"ahead": 24 * 3600 - 1700})
+    found = described(emulator, block)
+    assert (found["State"], found["AvailableInstanceCount"]) == ("active", 0)
+    emulator.control("clock", {"ahead": 1700})
+    assert described(emulator, block)["State"] == "expired"
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        emulator.control("clock", {"ahead": -1})
+    caught.value.close()

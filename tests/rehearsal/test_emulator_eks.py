@@ -376,13 +376,16 @@ def test_an_active_block_is_used_up(without_faults: Emulator, eks: Any, network:
         "CapacityReservations"
     ]
     assert found["AvailableInstanceCount"] == 0
-    assert "ReservationCapacityExceeded" in scale(eks, "block", 2)["health"]["issues"][0]["message"]
+    assert scale(eks, "block", 2)["health"]["issues"][0]["message"] == (
+        "The requested reservation does not have sufficient compatible and available capacity for this request. "
+        "Launching EC2 instance failed."
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "zone", "words"),
     [
-        ({"StartDate": 3600}, 0, "is scheduled, not active"),
+        ({"StartDate": 3600}, 0, "is not active yet. Launching EC2 instance failed."),
         ({"StartDate": -7200, "EndDate": -3600}, 0, "is expired, not active"),
         ({"State": "cancelled"}, 0, "is cancelled, not active"),
         ({"InstanceType": "p4de.24xlarge"}, 0, "is for p4de.24xlarge in us-west-2a"),
@@ -412,13 +415,90 @@ def test_a_block_that_ends_takes_its_instances(
     eventually(lambda: described(eks, "ending"), lambda found: found["scalingConfig"]["desiredSize"] == 0)
 
 
+def test_a_scheduled_block_starts_and_ends(without_faults: Emulator, eks: Any, network: Network, group: Any) -> None:
+    """Scaled up by a scheduled action when it starts, and down by EKS's own before it ends."""
+    autoscaling = without_faults.client("autoscaling")
+    block = {**BLOCK, "StartDate": 3600, "EndDate": 3600 + 24 * 3600}
+    reservation = without_faults.control("capacity-reservations", block)
+    made = block_group(without_faults, network, group, reservation["CapacityReservationId"], "starting")
+    name = made["resources"]["autoScalingGroups"][0]["name"]
+    own = "Amazon EKS Node Group Capacity Scaledown Before Reservation End"
+    [action] = autoscaling.describe_scheduled_actions(AutoScalingGroupName=name)["ScheduledUpdateGroupActions"]
+    assert (action["ScheduledActionName"], action["MinSize"], action["DesiredCapacity"]) == (own, 0, 0)
+    end = datetime.datetime.fromisoformat(reservation["EndDate"])
+    assert action["StartTime"] == end - datetime.timedelta(minutes=40)
+    autoscaling.put_scheduled_update_group_action(
+        AutoScalingGroupName=name, ScheduledActionName="start", DesiredCapacity=1,
+        StartTime=datetime.datetime.fromisoformat(reservation["StartDate"]),
+    )  # fmt: skip
+    without_faults.control("clock", {"ahead": 3601})
+    eventually(lambda: instances(without_faults, name), lambda found: len(found) == 1)
+    activity = autoscaling.describe_scaling_activities(AutoScalingGroupName=name)["Activities"][0]
+    assert "scheduled action start executed" in activity["Cause"]
+    without_faults.control("clock", {"ahead": 24 * 3600 - 2300})
+    eventually(lambda: instances(without_faults, name), lambda found: found == [])
+    assert described(eks, "starting")["scalingConfig"]["desiredSize"] == 0
+
+
+def instances(emulator: Emulator, asg: str) -> Any:
+    [found] = emulator.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[asg])[
+        "AutoScalingGroups"
+    ]
+    return found["Instances"]
+
+
+def test_somebody_scales_beside_eks(without_faults: Emulator, eks: Any, group: Any) -> None:
+    made = group("beside")
+    autoscaling, name = without_faults.client("autoscaling"), made["resources"]["autoScalingGroups"][0]["name"]
+    autoscaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=2)
+    eventually(lambda: instances(without_faults, name), lambda found: len(found) == 2)
+    assert described(eks, "beside")["scalingConfig"]["desiredSize"] == 2
+    activity = autoscaling.describe_scaling_activities(AutoScalingGroupName=name)["Activities"][0]
+    assert "a user request update of AutoScalingGroup constraints to min: 0, max: 4, desired: 2" in activity["Cause"]
+    assert "increasing the capacity from 1 to 2" in activity["Cause"]
+    code, words = refusal(lambda: autoscaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=5))
+    assert code == "ValidationError"
+    assert "value 5 is above max value 4" in words
+    autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, MaxSize=1)
+    eventually(lambda: instances(without_faults, name), lambda found: len(found) == 1)
+    assert described(eks, "beside")["scalingConfig"] == {"minSize": 0, "maxSize": 1, "desiredSize": 1}
+
+
+def test_a_failure_is_told_again_for_each_request(without_faults: Emulator, eks: Any, group: Any) -> None:
+    made = group("again", instanceTypes=[P4D])
+    name = made["resources"]["autoScalingGroups"][0]["name"]
+    without_faults.control("faults", "insufficient-capacity=p4d.*")
+    for desired in (1, 2):
+        scale(eks, "again", desired)
+    activities = without_faults.client("autoscaling").describe_scaling_activities(AutoScalingGroupName=name)
+    failed = [each for each in activities["Activities"] if each["StatusCode"] == "Failed"]
+    assert len(failed) == 2
+    assert failed[0]["StatusMessage"].startswith(
+        "Could not launch On-Demand Instances. InsufficientInstanceCapacity - We currently do not have sufficient"
+    )
+    assert failed[0]["StatusMessage"].endswith("Launching EC2 instance failed.")
+
+
+def test_eks_makes_the_log_group_again(emulator: Emulator, eks: Any) -> None:
+    eks.update_cluster_config(name=NAME, logging={"clusterLogging": [{"types": ["api"], "enabled": True}]})
+    logs, name = emulator.client("logs"), f"/aws/eks/{NAME}/cluster"
+
+    def groups() -> list[str]:
+        return [each["logGroupName"] for each in logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]]
+
+    eventually(groups, lambda found: found == [name])
+    logs.delete_log_group(logGroupName=name)
+    eventually(groups, lambda found: found == [name])
+
+
 def test_a_scheduled_action_scales(without_faults: Emulator, eks: Any, group: Any) -> None:
     made = group("planned")
     autoscaling, name = without_faults.client("autoscaling"), made["resources"]["autoScalingGroups"][0]["name"]
     autoscaling.put_scheduled_update_group_action(
         AutoScalingGroupName=name,
         ScheduledActionName="up",
-        StartTime=datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=2),
+        StartTime=datetime.datetime.fromisoformat(without_faults.control("clock")["now"])
+        + datetime.timedelta(seconds=2),
         DesiredCapacity=1,
     )
     actions = autoscaling.describe_scheduled_actions(AutoScalingGroupName=name)["ScheduledUpdateGroupActions"]
@@ -576,7 +656,7 @@ def test_a_cluster_that_fails_leaves_no_process(without_faults: Emulator, eks: A
 def test_an_upgrade_keeps_what_is_in_the_cluster_and_its_end_leaves_nothing(
     without_faults: Emulator, eks: Any, network: Network, tmp_path: Path
 ) -> None:
-    without_faults.control("faults", "slow-cluster=0.5,times=1")
+    without_faults.control("faults", ["slow-cluster=0.5,times=1", "late-logs=0.2"])
     made = make_cluster(without_faults, network, "growing")
     path = kubeconfig(without_faults, made, tmp_path, token=token(without_faults, "growing"))
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept", "namespace": "default"}}
@@ -606,7 +686,12 @@ def test_an_upgrade_keeps_what_is_in_the_cluster_and_its_end_leaves_nothing(
     eventually(lambda: eks.list_clusters()["clusters"], lambda names: "growing" not in names)
     assert running(folder) == set()
     assert not folder.parent.exists()
-    assert not any("growing" in each["id"] or each["id"] == group_id for each in without_faults.inventory())
+    late = eventually(
+        lambda: [each["id"] for each in without_faults.inventory() if "growing" in each["id"]],
+        lambda found: found != [],
+    )
+    assert late == ["/aws/eks/growing/cluster"]
+    assert not any(each["id"] == group_id for each in without_faults.inventory())
 
 
 def test_a_cluster_with_node_groups_is_not_deleted(eks: Any, group: Any) -> None:

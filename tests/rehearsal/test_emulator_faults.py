@@ -6,7 +6,7 @@ import time
 import urllib.error
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from drakit.rehearsal.faults import BadFault, Fault, Faults, parse
 from tests.rehearsal.emulator import Emulator, emulator, refusal, without_faults
@@ -23,7 +23,9 @@ def test_a_fault_from_its_line() -> None:
     assert parse("insufficient-capacity=p4d*") == Fault("insufficient-capacity", "p4d*")
 
 
-@pytest.mark.parametrize("line", ["", "nonsense", "ec2:CreateVpc", "ec2:CreateVpc=X,times=often", "ec2:X=Y,colour=red"])
+@pytest.mark.parametrize(
+    "line", ["", "nonsense", "ec2:CreateVpc", "ec2:CreateVpc=hang", "ec2:CreateVpc=X,times=often", "ec2:X=Y,colour=red"]
+)
 def test_a_line_that_is_no_fault(line: str) -> None:
     with pytest.raises(BadFault):
         parse(line)
@@ -108,3 +110,32 @@ def test_a_faulty_answer_is_still_an_aws_error(without_faults: Emulator) -> None
     without_faults.control("faults", "ec2:CreateVpc=VpcLimitExceeded,message=No more.")
     with pytest.raises(ClientError, match=r"No more\."):
         without_faults.client("ec2").create_vpc(CidrBlock="10.7.0.0/16")
+
+
+@pytest.mark.parametrize("service", ["ec2", "eks", "s3"])
+def test_a_servers_error_that_is_none_of_aws(without_faults: Emulator, service: str) -> None:
+    without_faults.control("faults", f"{service}:*=http-500,times=1")
+    method = {"ec2": "describe_vpcs", "eks": "list_clusters", "s3": "list_buckets"}[service]
+    with pytest.raises(ClientError) as caught:
+        getattr(without_faults.client(service), method)()
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+
+
+def test_work_done_and_an_answer_lost(without_faults: Emulator) -> None:
+    """In the rehearsal's own operations, and in moto's."""
+    without_faults.control("faults", ["ec2:CreateVpc=cut,times=1", "ec2:CreatePlacementGroup=cut,times=1"])
+    ec2 = without_faults.client("ec2")
+    with pytest.raises(ConnectionClosedError):
+        ec2.create_vpc(CidrBlock="10.6.0.0/16")
+    with pytest.raises(ConnectionClosedError):
+        ec2.create_placement_group(GroupName="lost", Strategy="cluster")
+    assert ec2.describe_vpcs(Filters=[{"Name": "cidr", "Values": ["10.6.0.0/16"]}])["Vpcs"]
+    assert ec2.describe_placement_groups(GroupNames=["lost"])["PlacementGroups"]
+
+
+def test_a_call_that_is_never_answered(without_faults: Emulator) -> None:
+    without_faults.control("faults", "ec2:CreateVpc=hang,delay=0.2,times=1")
+    ec2 = without_faults.client("ec2")
+    with pytest.raises(ConnectionClosedError):
+        ec2.create_vpc(CidrBlock="10.5.0.0/16")
+    assert ec2.describe_vpcs(Filters=[{"Name": "cidr", "Values": ["10.5.0.0/16"]}])["Vpcs"] == []

@@ -8,11 +8,13 @@ from typing import Any
 
 from drakit.errors import DrakitError
 from drakit.rehearsal import faults
-from drakit.rehearsal.eks import access, versions
+from drakit.rehearsal.eks import access, controllers, logs, versions
 from drakit.rehearsal.eks.networks import (
     check_role,
     delete_cluster_security_group,
+    delete_interfaces,
     make_cluster_security_group,
+    make_interfaces,
     subnets,
 )
 from drakit.rehearsal.eks.store import (
@@ -61,6 +63,7 @@ def create_cluster(world: World, call: Call) -> Result:
         raise invalid("Subnets specified must be in at least two different AZs", clusterName=name)
     vpc = found[0].vpc_id
     group = make_cluster_security_group(region, name, vpc)
+    make_interfaces(region, name, network.get("subnetIds", []), [group, *network.get("securityGroupIds", [])])
     document: Document = {
         "name": name,
         "arn": arn(region, f"cluster/{name}"),
@@ -209,24 +212,30 @@ async def _start(world: World, cluster: Cluster) -> None:
         document["endpoint"] = server
         document["certificateAuthority"] = {"data": authority}
         document["status"] = ACTIVE
+        controllers.start(world, cluster, new=True)
     log.info("cluster %s is ACTIVE at %s", cluster.name, server)
 
 
 async def _delete(world: World, cluster: Cluster) -> None:
     log.info("cluster %s is being deleted", cluster.name)
+    controllers.stop(cluster)
     await cluster.plane.purge()
     with world.lock:
         network = cluster.document["resourcesVpcConfig"]
+        delete_interfaces(cluster.region, cluster.name)
         delete_cluster_security_group(cluster.region, network["clusterSecurityGroupId"], network["vpcId"])
         backend(cluster.region).clusters.pop(cluster.name, None)
+        logs.end(world, cluster)
     log.info("cluster %s is gone", cluster.name)
 
 
 async def _upgrade(world: World, cluster: Cluster, update: Document, wanted: str) -> None:
     try:
         if cluster.plane.stands_for(cluster.document["version"]) != cluster.plane.stands_for(wanted):
+            controllers.stop(cluster)
             await cluster.plane.stop()
             await cluster.plane.start(wanted)
+            controllers.start(world, cluster)
         server, _ = cluster.plane.endpoint()
     except (DrakitError, OSError, ValueError) as error:
         log.error("cluster %s: %s", cluster.name, error)

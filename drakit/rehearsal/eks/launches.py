@@ -1,4 +1,7 @@
-"""What EC2 says to the Auto Scaling group of a node group that asks for one more instance."""
+"""What EC2 says to the Auto Scaling group of a node group that asks for one more instance.
+
+The words are those of "Troubleshoot Amazon EC2 Auto Scaling: EC2 instance launch failures" and of issues that quote it.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +13,6 @@ from drakit.rehearsal import capacity, faults
 from drakit.rehearsal.eks.networks import launch_template, zones
 from drakit.rehearsal.eks.store import Cluster, NodeGroup, all_clusters
 from drakit.rehearsal.errors import AwsError
-from drakit.rehearsal.protocol import ACCOUNT
 from drakit.rehearsal.quotas import quota_of
 from drakit.rehearsal.world import World
 
@@ -61,7 +63,9 @@ def refusal(world: World, cluster: Cluster, group: NodeGroup) -> Refusal | None:
         return Refusal("NodeCreationFailure", "Instances failed to join the kubernetes cluster", "NodeCreationFailure")
     offered = [zone for zone in machine.zones if zone in capacity.offering_zones(cluster.region, kind)]
     if not offered:
-        others = ", ".join(capacity.offering_zones(cluster.region, kind)) or "another region"
+        others = ", ".join(capacity.offering_zones(cluster.region, kind))
+        if not others:
+            return Refusal("Unsupported", "The requested configuration is currently not supported.")
         return Refusal(
             "Unsupported",
             f"Your requested instance type ({kind}) is not supported in your requested Availability Zone "
@@ -69,10 +73,12 @@ def refusal(world: World, cluster: Cluster, group: NodeGroup) -> Refusal | None:
             f"choosing {others}.",
         )
     if world.faults.take(faults.INSUFFICIENT_CAPACITY, kind):
+        others = ", ".join(zone for zone in capacity.offering_zones(cluster.region, kind) if zone != offered[0])
         return Refusal(
             "InsufficientInstanceCapacity",
             f"We currently do not have sufficient {kind} capacity in the Availability Zone you requested "
-            f"({offered[0]}). Our system will be working on provisioning additional capacity.",
+            f"({offered[0]}). Our system will be working on provisioning additional capacity. You can currently get "
+            f"{kind} capacity by not specifying an Availability Zone in your request or choosing {others}.",
         )
     if machine.reservation:
         if refused := _reservation_refuses(world, cluster, machine):
@@ -99,7 +105,7 @@ def reserved(cluster: Cluster, group: NodeGroup, identifier: str) -> int:
 def _reservation_refuses(world: World, cluster: Cluster, machine: Machine) -> Refusal | None:
     identifier = machine.reservation or ""
     reservation = world.reservations.get(identifier)
-    if reservation is None or reservation.region != cluster.region or reservation.document["OwnerId"] != ACCOUNT:
+    if reservation is None or reservation.region != cluster.region or not reservation.visible:
         error = capacity.no_such(identifier)
         return Refusal(error.code, error.message)
     document = reservation.document
@@ -116,6 +122,11 @@ def _reservation_refuses(world: World, cluster: Cluster, machine: Machine) -> Re
             f"The capacity reservation '{identifier}' is for {document['InstanceType']} in "
             f"{document['AvailabilityZone']}, the launch for {machine.instance_type} in {', '.join(machine.zones)}.",
         )
+    if is_block and reservation.state() == "scheduled":
+        return Refusal(
+            "InvalidCapacityReservationState.PendingActivation",
+            f"Your Capacity Block reservation {identifier} is not active yet.",
+        )
     if reservation.state() != "active":
         return Refusal(
             "InvalidCapacityReservationState",
@@ -124,8 +135,7 @@ def _reservation_refuses(world: World, cluster: Cluster, machine: Machine) -> Re
     if capacity.available(world, reservation) < 1:
         return Refusal(
             "ReservationCapacityExceeded",
-            f"The requested reservation does not have sufficient compatible and available capacity for this request: "
-            f"'{identifier}'.",
+            "The requested reservation does not have sufficient compatible and available capacity for this request.",
         )
     return None
 

@@ -6,6 +6,7 @@ from typing import Any
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 
+from drakit.rehearsal import interfaces, securitygroups
 from drakit.rehearsal.eks.store import invalid
 from drakit.rehearsal.protocol import ACCOUNT
 
@@ -66,9 +67,25 @@ def make_cluster_security_group(region: str, cluster: str, vpc: str) -> str:
 
 
 def delete_cluster_security_group(region: str, group_id: str, vpc: str) -> None:
-    """Remove it, and whatever rules of other groups name it."""
-    groups = ec2(region).groups.get(vpc, {})
-    groups.pop(group_id, None)
+    """Remove it; as EKS does, leave it where an interface or another group's rule still needs it."""
+    if not securitygroups.is_needed(region, group_id):
+        ec2(region).groups.get(vpc, {}).pop(group_id, None)
+
+
+def make_interfaces(region: str, cluster: str, subnet_ids: Sequence[str], groups: Sequence[str]) -> None:
+    """The interfaces by which a control plane reaches its VPC: in two subnets, of two zones."""
+    by_zone = {subnet.availability_zone: subnet.id for subnet in reversed(subnets(region, subnet_ids))}
+    for subnet in list(by_zone.values())[:2]:
+        interfaces.make(region, subnet, _described(cluster), groups=groups, requester=ACCOUNT)
+
+
+def delete_interfaces(region: str, cluster: str) -> None:
+    """Take the control plane's interfaces away."""
+    interfaces.remove(region, _described(cluster))
+
+
+def _described(cluster: str) -> str:
+    return f"Amazon EKS {cluster}"
 
 
 def launch_template(region: str, given: dict[str, str]) -> tuple[Any, int, dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 from drakit.rehearsal.amis import release_version
-from drakit.rehearsal.eks import access, nodes
+from drakit.rehearsal.eks import access, activities, nodes
 from drakit.rehearsal.eks.networks import check_role, launch_template, subnets, zones
 from drakit.rehearsal.eks.store import (
     ACTIVE,
@@ -95,7 +95,8 @@ def create_nodegroup(world: World, call: Call) -> Result:
         "k8s.io/cluster-autoscaler/enabled": "true",
     }
     access.admit_nodes(cluster, document["nodeRole"])
-    nodes.size(world, cluster, group)
+    nodes.plan_scaledown(world, cluster, group)
+    nodes.size(world, cluster, group, "a user request created an AutoScalingGroup")
     world.planes.run(nodes.create(world, cluster, group))
     return {"nodegroup": dict(document)}
 
@@ -120,6 +121,7 @@ def update_nodegroup_config(world: World, call: Call) -> Result:
     document = group.document
     labels, taints, scaling = call.get("labels", {}), call.get("taints", {}), call.get("scalingConfig")
     new_scaling = _scaling(document["scalingConfig"], scaling)
+    cause = activities.request(document["scalingConfig"], new_scaling)
     removed = [key for key in labels.get("removeLabels", []) if document["labels"].pop(key, None) is not None]
     document["labels"].update(labels.get("addOrUpdateLabels", {}))
     for taint in [*taints.get("removeTaints", []), *taints.get("addOrUpdateTaints", [])]:
@@ -144,7 +146,7 @@ def update_nodegroup_config(world: World, call: Call) -> Result:
     update = new_update("ConfigUpdate", parameters)
     group.updates[update["id"]] = update
     if scaling:
-        nodes.size(world, cluster, group)
+        nodes.size(world, cluster, group, cause)
     relabel = bool(labels or taints)
     world.planes.run(nodes.apply(world, cluster, group, update, relabel=relabel, removed=removed))
     return {"update": dict(update)}
@@ -164,6 +166,7 @@ def update_nodegroup_version(world: World, call: Call) -> Result:
         if document["capacityType"] == BLOCK and group.scaling["desiredSize"]:
             raise invalid("A Capacity Block node group is updated with a desired size of 0")
         document["launchTemplate"] = template
+        nodes.plan_scaledown(world, cluster, group)
     kubernetes = call.get("version", document["version"])
     if _minor(kubernetes) > _minor(cluster.document["version"]):
         raise invalid(f"Requested version {kubernetes} is newer than the cluster's, {cluster.document['version']}")

@@ -4,15 +4,19 @@ import asyncio
 import contextlib
 import datetime
 import logging
-import uuid
 from collections.abc import Sequence
 
 from drakit.errors import DrakitError
 from drakit.kube.client import Kube
 from drakit.kube.kinds import NODE, Object
+from drakit.rehearsal import faults, interfaces
+from drakit.rehearsal.eks import activities, logs, volumes
 from drakit.rehearsal.eks.launches import Refusal, machine_of, refusal
+from drakit.rehearsal.eks.networks import subnets
 from drakit.rehearsal.eks.store import ACTIVE, Cluster, Document, NodeGroup, all_clusters
 from drakit.rehearsal.errors import AwsError
+from drakit.rehearsal.instances import instance_id, zone_of
+from drakit.rehearsal.protocol import ACCOUNT
 from drakit.rehearsal.world import World, now
 from drakit.sandbox import nodegroups
 from drakit.sandbox.machines import REGION
@@ -28,13 +32,17 @@ TICK_SECONDS = 1.0
 SIZED = (ACTIVE, "DEGRADED", "CREATE_FAILED")
 """In which states a node group follows its desired size by itself."""
 
-MOST_ACTIVITIES = 100
+SCALEDOWN = "Amazon EKS Node Group Capacity Scaledown Before Reservation End"
 DRAIN_BEFORE_END = datetime.timedelta(minutes=40)
 """When EKS takes a node group's instances out of a Capacity Block that ends."""
 
 
-def size(world: World, cluster: Cluster, group: NodeGroup, cause: str = "a change of its desired capacity") -> None:
-    """Let EC2 launch or terminate what is missing or too many. The world's lock is held."""
+def size(world: World, cluster: Cluster, group: NodeGroup, cause: str = "") -> None:
+    """Let EC2 launch or terminate what is missing or too many. The world's lock is held.
+
+    Args:
+        cause: why the group's capacity was changed, as its activities tell it; "" when it was not, and is tried again.
+    """
     desired = group.scaling["desiredSize"]
     refused: Refusal | None = None
     while group.running < desired:
@@ -42,17 +50,13 @@ def size(world: World, cluster: Cluster, group: NodeGroup, cause: str = "a chang
         if refused:
             break
         group.running += 1
-        _note(group, "Launching a new EC2 instance", cause, "Successful", "")
+        activities.sized(group, cause, group.running - 1, group.running)
     while group.running > desired:
         group.running -= 1
-        _note(group, "Terminating EC2 instance", cause, "Successful", "")
-    group.document["health"] = {"issues": [_issue(group, refused)] if refused else []}
+        activities.sized(group, cause, group.running + 1, group.running)
+    group.document["health"] = {"issues": [activities.issue(group, refused)] if refused else []}
     if refused:
-        message = f"{refused.message} Launching EC2 instance failed."
-        latest = group.activities[0] if group.activities else {}
-        if latest.get("StatusMessage") != message:
-            log.warning("node group %s: %s: %s", group.name, refused.code, refused.message)
-            _note(group, "Launching a new EC2 instance.  Status Reason: " + message, cause, "Failed", message)
+        activities.refused(group, cause, desired, refused)
 
 
 async def create(world: World, cluster: Cluster, group: NodeGroup) -> None:
@@ -88,7 +92,7 @@ async def replace_all(world: World, cluster: Cluster, group: NodeGroup, update: 
     settled = await _apply(world, cluster, group)
     with world.lock:
         if running:
-            size(world, cluster, group, "an update of the node group")
+            size(world, cluster, group, "an instance refresh replaced instances")
     settled = await _apply(world, cluster, group) and settled
     with world.lock:
         group.document["status"] = ACTIVE
@@ -107,7 +111,7 @@ async def delete(world: World, cluster: Cluster, group: NodeGroup) -> None:
         if cluster.plane.kubeconfig.exists():
             async with Kube(cluster.plane.kubeconfig) as kube:
                 await nodegroups.delete_group(kube, group.name)
-                await _settled(kube, group, 0)
+                await _settled(world, cluster, group, kube, 0)
     except DrakitError as error:
         log.error("node group %s: %s", group.name, error)
     with world.lock:
@@ -119,6 +123,9 @@ async def tick(world: World) -> None:
     while True:
         await asyncio.sleep(TICK_SECONDS)
         with world.lock:
+            for cluster in all_clusters():
+                logs.write(cluster)
+            volumes.free_of_ended()
             due = [
                 (cluster, group)
                 for cluster in all_clusters()
@@ -126,15 +133,54 @@ async def tick(world: World) -> None:
                 if group.document["status"] in SIZED and _tick(world, cluster, group)
             ]
         for cluster, group in due:
-            await _apply(world, cluster, group)
-            with world.lock:
-                _judge(group)
+            await settle(world, cluster, group)
+
+
+async def settle(world: World, cluster: Cluster, group: NodeGroup) -> None:
+    """Bring the nodes of a group that was sized to as many as it has instances."""
+    await _apply(world, cluster, group)
+    with world.lock:
+        _judge(group)
+
+
+async def end(world: World, cluster: Cluster, group: NodeGroup, node: str) -> None:
+    """Let a group's nodes be as many as it has instances, one of them gone."""
+    with contextlib.suppress(DrakitError):
+        async with Kube(cluster.plane.kubeconfig) as kube:
+            # The first that a group lets go.
+            await kube.patch(NODE, node, {"spec": {"unschedulable": True}})
+    await settle(world, cluster, group)
+
+
+def plan_scaledown(world: World, cluster: Cluster, group: NodeGroup) -> None:
+    """The scheduled action by which EKS takes a node group out of its Capacity Block before that ends."""
+    with contextlib.suppress(AwsError):
+        reservation = world.reservations.get(machine_of(cluster, group).reservation or "")
+        if reservation is None or group.document["capacityType"] != "CAPACITY_BLOCK":
+            return
+        if (end := reservation.document.get("EndDate")) and end > now():
+            at = end - DRAIN_BEFORE_END
+            group.schedule[SCALEDOWN] = {
+                "AutoScalingGroupName": group.asg,
+                "ScheduledActionName": SCALEDOWN,
+                "ScheduledActionARN": f"{group_arn(cluster.region, group)}:scheduledActionName/{SCALEDOWN}",
+                "StartTime": at,
+                "Time": at,
+                "MinSize": 0,
+                "DesiredCapacity": 0,
+            }
+
+
+def group_arn(region: str, group: NodeGroup) -> str:
+    """The ARN of a node group's Auto Scaling group."""
+    return f"arn:aws:autoscaling:{region}:{ACCOUNT}:autoScalingGroup:{group.asg[-36:]}:autoScalingGroupName/{group.asg}"
 
 
 def _tick(world: World, cluster: Cluster, group: NodeGroup) -> bool:
-    before = group.running
-    for name, action in list(group.schedule.items()):
+    before, cause = group.running, ""
+    for name, action in sorted(group.schedule.items(), key=lambda each: each[1]["StartTime"]):
         if action["StartTime"] <= now():
+            cause = f"scheduled action {name} executed"
             for field, key in (("MinSize", "minSize"), ("MaxSize", "maxSize"), ("DesiredCapacity", "desiredSize")):
                 if action.get(field) is not None:
                     group.scaling[key] = int(action[field])
@@ -142,11 +188,10 @@ def _tick(world: World, cluster: Cluster, group: NodeGroup) -> bool:
             del group.schedule[name]
     with contextlib.suppress(AwsError):
         reservation = world.reservations.get(machine_of(cluster, group).reservation or "")
-        end = reservation.document.get("EndDate") if reservation else None
-        if end and end - DRAIN_BEFORE_END <= now() and group.scaling["desiredSize"]:
-            group.scaling.update(minSize=0, desiredSize=0)
+        if reservation and reservation.ends_soon():
+            group.running = 0
     if group.running != group.scaling["desiredSize"]:
-        size(world, cluster, group)
+        size(world, cluster, group, cause)
     return group.running != before
 
 
@@ -157,7 +202,7 @@ async def _apply(world: World, cluster: Cluster, group: NodeGroup) -> bool:
             wanted, running = _definition(cluster, group), group.running
         async with Kube(cluster.plane.kubeconfig) as kube:
             await nodegroups.scale_group(kube, wanted, running)
-            return await _settled(kube, group, running)
+            return await _settled(world, cluster, group, kube, running)
     except (DrakitError, AwsError) as error:
         log.error("node group %s: %s", group.name, error)
         return False
@@ -183,16 +228,38 @@ def _definition(cluster: Cluster, group: NodeGroup) -> nodegroups.NodeGroup:
     )
 
 
-async def _settled(kube: Kube, group: NodeGroup, wanted: int) -> bool:
+async def _settled(world: World, cluster: Cluster, group: NodeGroup, kube: Kube, wanted: int) -> bool:
     """Wait until the group has that many nodes, and remember which."""
     deadline = asyncio.get_running_loop().time() + SETTLE_SECONDS
     while asyncio.get_running_loop().time() < deadline:
         found, _ = await kube.list(NODE, labels={NODE_GROUP_LABEL: group.name})
         if len(found) == wanted or group.running != wanted:
-            group.nodes = found
+            with world.lock:
+                names = {node["metadata"]["name"] for node in found}
+                for node in group.nodes:
+                    if node["metadata"]["name"] not in names:
+                        _terminated(world, cluster, group, node)
+                group.nodes = found
             return True
         await asyncio.sleep(0.1)
     return False
+
+
+def _terminated(world: World, cluster: Cluster, group: NodeGroup, node: Object) -> None:
+    """The instance of a node has gone. Where a fault says so, an interface for its pods stays."""
+    if world.faults.take(faults.LEAKED_ENIS, group.name):
+        zone = zone_of(node)
+        where = subnets(cluster.region, group.document["subnets"])
+        subnet = next((each for each in where if each.availability_zone == zone), where[0])
+        # As the VPC CNI plug-in tags and describes what it makes.
+        tags = {
+            "node.k8s.amazonaws.com/instance_id": instance_id(node),
+            "cluster.k8s.amazonaws.com/name": cluster.name,
+            "node.k8s.amazonaws.com/createdAt": f"{now():%Y-%m-%dT%H:%M:%SZ}",
+        }
+        security_group = cluster.document["resourcesVpcConfig"]["clusterSecurityGroupId"]
+        description = f"aws-K8S-{instance_id(node)}"
+        interfaces.make(cluster.region, subnet.id, description, groups=[security_group], tags=tags)
 
 
 async def _relabel(world: World, cluster: Cluster, group: NodeGroup, removed: Sequence[str]) -> None:
@@ -216,29 +283,3 @@ def _judge(group: NodeGroup) -> None:
     """ACTIVE or DEGRADED, by the group's health."""
     if group.document["status"] in (ACTIVE, "DEGRADED"):
         group.document["status"] = "DEGRADED" if group.document["health"]["issues"] else ACTIVE
-
-
-def _issue(group: NodeGroup, refused: Refusal) -> Document:
-    what = refused.message
-    if refused.issue == "AsgInstanceLaunchFailures":
-        what = f"Could not launch On-Demand Instances. {refused.code} - {what} Launching EC2 instance failed."
-    return {"code": refused.issue, "message": what, "resourceIds": [group.asg]}
-
-
-def _note(group: NodeGroup, what: str, cause: str, status: str, message: str) -> None:
-    group.activities.insert(
-        0,
-        {
-            "ActivityId": str(uuid.uuid4()),
-            "AutoScalingGroupName": group.asg,
-            "Description": what,
-            "Cause": f"At {now():%Y-%m-%dT%H:%M:%SZ} an instance was wanted or let go in response to {cause}.",
-            "StartTime": now(),
-            "EndTime": now(),
-            "StatusCode": status,
-            "StatusMessage": message,
-            "Progress": 100,
-            "Details": "{}",
-        },
-    )
-    del group.activities[MOST_ACTIVITIES:]

@@ -5,6 +5,7 @@ Documents are dictionaries in the shape of EKS's own API; what EKS does not tell
 
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +75,8 @@ class Cluster:
     entries: dict[str, AccessEntry] = field(default_factory=dict)
     associations: dict[str, Document] = field(default_factory=dict)
     updates: dict[str, Document] = field(default_factory=dict)
+    controllers: "Future[None] | None" = None
+    """What makes things on AWS for the objects in it, while that runs."""
 
     @property
     def name(self) -> str:
