@@ -1,0 +1,180 @@
+"""Which things are a stack's, and which only look as if: `belongs`, and how its evidence is read."""
+
+import pytest
+
+from drakit.aws.leftovers.clusters import cluster_of_log_group
+from drakit.aws.leftovers.found import Call, Found
+from drakit.aws.leftovers.identities import region_of_issuer
+from drakit.aws.leftovers.kinds import KINDS, Keep, kinds
+from drakit.aws.leftovers.scope import Scope, belongs
+from drakit.aws.leftovers.tagged import is_known, kind_of
+from drakit.aws.session import Aws
+
+JARK = Scope("jark", "jark", ("vpc-1",), "us-west-2")
+SOMEBODYS_CLUSTER = Scope("jark", "", ("vpc-1",), "us-west-2")
+"""An EKS cluster jark is there, without the stack's tag."""
+
+
+def thing(**fields: object) -> Found:
+    return Found("thing", "t-1", (), **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("tags", "vpc"),
+    [
+        ({"drakit/stack": "jark"}, ""),
+        ({"drakit/stack": "jark"}, "vpc-1"),
+        ({"drakit/stack": "jark"}, "vpc-of-somebody"),
+        ({"drakit/stack": "jark", "kubernetes.io/cluster/jark2": "owned"}, ""),
+        ({}, "vpc-1"),
+        ({"Name": "by hand"}, "vpc-1"),
+        ({"kubernetes.io/cluster/jark": "owned"}, "vpc-1"),
+        ({"kubernetes.io/cluster/jark": "owned"}, ""),
+        ({"KubernetesCluster": "jark"}, ""),
+        ({"aws:eks:cluster-name": "jark"}, ""),
+        ({"eks:cluster-name": "jark", "kubernetes.io/cluster/jark": "owned"}, ""),
+        ({"elbv2.k8s.aws/cluster": "jark"}, "vpc-1"),
+        ({"cluster.k8s.amazonaws.com/name": "jark"}, "vpc-1"),
+        ({"kubernetes.io/cluster/jark2": "shared"}, "vpc-1"),
+    ],
+)
+def test_the_stacks_own(tags: dict[str, str], vpc: str) -> None:
+    assert belongs(JARK, thing(tags=tags, vpc=vpc))
+
+
+@pytest.mark.parametrize(
+    ("tags", "vpc"),
+    [
+        ({}, ""),
+        ({}, "vpc-2"),
+        ({"Name": "jark"}, ""),
+        ({"drakit/stack": "jark2"}, ""),
+        ({"drakit/stack": "jar"}, ""),
+        ({"drakit/stack": ""}, "vpc-1"),
+        ({"drakit/stack": "Jark"}, "vpc-1"),
+        ({"drakit/Stack": "jark"}, ""),
+        # In the stack's VPC, and another stack's or cluster's.
+        ({"drakit/stack": "jark2"}, "vpc-1"),
+        ({"drakit/stack": "jark2", "kubernetes.io/cluster/jark": "owned"}, "vpc-1"),
+        ({"kubernetes.io/cluster/jark2": "owned"}, "vpc-1"),
+        ({"elbv2.k8s.aws/cluster": "jark2"}, "vpc-1"),
+        ({"aws:eks:cluster-name": "jark2", "Name": "eks-cluster-sg-jark2-1"}, "vpc-1"),
+        # Of both clusters: it cannot be the stack's alone.
+        ({"kubernetes.io/cluster/jark": "owned", "kubernetes.io/cluster/jark2": "owned"}, "vpc-1"),
+        ({"KubernetesCluster": "jark2"}, ""),
+        ({"kubernetes.io/cluster/jark": "shared"}, ""),
+        # In somebody's VPC: a cluster that calls itself so is not proof enough.
+        ({"kubernetes.io/cluster/jark": "owned"}, "vpc-2"),
+        ({"elbv2.k8s.aws/cluster": "jark"}, "vpc-of-a-shared-network"),
+    ],
+)
+def test_look_alikes(tags: dict[str, str], vpc: str) -> None:
+    assert not belongs(JARK, thing(tags=tags, vpc=vpc))
+
+
+def test_a_cluster_of_the_name_that_is_somebody_elses_proves_nothing() -> None:
+    owned = {"kubernetes.io/cluster/jark": "owned"}
+    assert not belongs(SOMEBODYS_CLUSTER, thing(tags=owned))
+    assert not belongs(SOMEBODYS_CLUSTER, thing(tags=owned, vpc="vpc-1"))
+    assert not belongs(SOMEBODYS_CLUSTER, thing(cluster="jark"))
+    assert belongs(SOMEBODYS_CLUSTER, thing(tags={"drakit/stack": "jark"}))
+    assert belongs(SOMEBODYS_CLUSTER, thing(vpc="vpc-1"))
+
+
+def test_a_vpc_is_the_stacks_by_its_own_tag_alone() -> None:
+    assert belongs(JARK, thing(tags={"drakit/stack": "jark"}, vpc="vpc-1"))
+    assert not belongs(JARK, thing(tags={"kubernetes.io/cluster/jark": "owned"}, vpc="vpc-shared"))
+    assert not belongs(JARK, thing(tags={"Name": "jark"}, vpc="vpc-shared"))
+
+
+def test_the_same_stack_in_another_region() -> None:
+    tags = {"drakit/stack": "jark"}
+    assert belongs(JARK, thing(tags=tags, region="us-west-2"))
+    assert not belongs(JARK, thing(tags=tags, region="us-east-1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "cluster"),
+    [
+        ("/aws/eks/jark/cluster", "jark"),
+        ("/aws/containerinsights/jark/performance", "jark"),
+        ("/aws/eks/jark2/cluster", "jark2"),
+        ("/aws/containerinsights/jark-2/application", "jark-2"),
+        ("/aws/eks/jark", ""),
+        ("/aws/lambda/jark/x", ""),
+        ("/other/aws/eks/jark/cluster", ""),
+    ],
+)
+def test_the_cluster_of_a_log_group(name: str, cluster: str) -> None:
+    assert cluster_of_log_group(name) == cluster
+    assert belongs(JARK, thing(cluster=cluster_of_log_group(name))) == (cluster == "jark")
+
+
+def test_the_region_of_an_oidc_provider() -> None:
+    arn = "arn:aws:iam::123456789012:oidc-provider/"
+    assert region_of_issuer(f"{arn}oidc.eks.us-west-2.amazonaws.com/id/ABC") == "us-west-2"
+    assert region_of_issuer(f"{arn}oidc-eks.eu-west-1.api.aws/id/ABC") == "eu-west-1"
+    assert region_of_issuer(f"{arn}oidc.eks.cn-north-1.amazonaws.com.cn/id/ABC") == "cn-north-1"
+    assert region_of_issuer(f"{arn}token.actions.githubusercontent.com") == ""
+
+
+def test_every_kind_waits_for_kinds_before_it() -> None:
+    seen: set[str] = set()
+    for kind in KINDS:
+        assert set(kind.after) <= seen, kind.name
+        seen.add(kind.name)
+    assert len(seen) == len(KINDS)
+
+
+def test_what_is_kept() -> None:
+    everything = {kind.name for kind in KINDS}
+    assert {kind.name for kind in kinds(Keep())} == everything
+    assert everything - {kind.name for kind in kinds(Keep(volumes=True))} == {"volume", "snapshot"}
+    assert everything - {kind.name for kind in kinds(Keep(logs=True))} == {"log group"}
+
+
+@pytest.mark.parametrize(
+    ("arn", "known"),
+    [
+        ("arn:aws:ec2:us-west-2:1:natgateway/nat-1", True),
+        ("arn:aws:ec2:us-west-2:1:capacity-reservation/cr-1", True),
+        ("arn:aws:ec2:us-west-2:1:vpc-flow-log/fl-1", False),
+        ("arn:aws:eks:us-west-2:1:cluster/jark", True),
+        ("arn:aws:eks:us-west-2:1:cluster/jark2", False),
+        ("arn:aws:eks:us-west-2:1:nodegroup/jark/core/1", True),
+        ("arn:aws:eks:us-west-2:1:nodegroup/jark2/core/1", False),
+        ("arn:aws:logs:us-west-2:1:log-group:/aws/eks/jark/cluster", True),
+        ("arn:aws:logs:us-west-2:1:log-group:/mine", False),
+        ("arn:aws:sqs:us-west-2:1:queue", False),
+        ("arn:aws:elasticloadbalancing:us-west-2:1:loadbalancer/app/x/1", True),
+    ],
+)
+def test_kinds_that_are_known_by_arn(arn: str, known: bool) -> None:
+    assert is_known(arn, "jark") == known
+
+
+def test_what_an_arn_is_of() -> None:
+    assert kind_of("arn:aws:sqs:us-west-2:1:queue") == "sqs"
+    assert kind_of("arn:aws:dynamodb:us-west-2:1:table/t") == "dynamodb table"
+    assert kind_of("arn:aws:rds:us-west-2:1:db:x") == "rds db"
+
+
+def test_a_call_as_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = Aws("us-west-2", "me")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    force = {"AutoScalingGroupName": "a b", "ForceDelete": True}
+    assert Call("autoscaling", "delete_auto_scaling_group", force).command(aws) == (
+        "aws autoscaling delete-auto-scaling-group --auto-scaling-group-name 'a b' --force-delete "
+        "--region us-west-2 --profile me"
+    )
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    key = {"KeyId": "k", "PendingWindowInDays": 7}
+    assert Call("kms", "schedule_key_deletion", key).command(Aws("eu-west-1")) == (
+        "aws kms schedule-key-deletion --key-id k --pending-window-in-days 7 --region eu-west-1 "
+        "--endpoint-url http://127.0.0.1:1"
+    )
+    rule = {"GroupId": "sg-1", "IpPermissions": [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": "sg-2"}]}]}
+    said = Call("ec2", "revoke_security_group_ingress", rule).command(Aws("eu-west-1"))
+    assert '--ip-permissions \'[{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": "sg-2"}]}]\'' in said
+    arn = Call("iam", "delete_open_id_connect_provider", {"OpenIDConnectProviderArn": "a"}).command(Aws("eu-west-1"))
+    assert "--open-id-connect-provider-arn a" in arn
