@@ -7,7 +7,7 @@ from typing import TypeVar
 from drakit.aws.facts import Facts
 from drakit.aws.findings import Finding, Level
 from drakit.aws.quotas import Family, Quota, family_of, quota_vcpus, vcpus_in_use
-from drakit.aws.reservations import check_reservation, other_region_of
+from drakit.aws.reservations import check_reservation, elsewhere, missing_reservation
 from drakit.aws.zones import choose_zones, vcpus
 from drakit.errors import ClusterError
 from drakit.stack.model import NodeGroup
@@ -128,13 +128,8 @@ async def _reservation(facts: Facts, group_name: str, group: NodeGroup) -> Findi
         raise found
     account = identity.account if not isinstance(identity, BaseException) else ""
     if found is None:
-        elsewhere = await _elsewhere(facts, reservation_id)
-        if elsewhere:
-            message = f"{reservation_id} is in {elsewhere}, and the stack in {where}."
-            return [Finding(name, Level.ERROR, message, "Use a reservation of the stack's region, or set aws.region.")]
-        message = f"{reservation_id} is not among the capacity reservations of the account {account} in {where}."
-        remedy = "Check the id; one of another account must be shared with this one (AWS RAM)."
-        return [Finding(name, Level.ERROR, message, remedy)]
+        other = await elsewhere(facts.aws, reservation_id)
+        return [missing_reservation(reservation_id, group_name, account=account, region=where, elsewhere=other)]
     zones = available if not isinstance(available, BaseException) else ()
     problems = check_reservation(found, group_name=group_name, group=group, account=account, zones=zones, now=facts.now)
     if problems:
@@ -143,14 +138,3 @@ async def _reservation(facts: Facts, group_name: str, group: NodeGroup) -> Findi
     what = f"{found.kind.words} of {found.total} {found.instance_type} in {found.zone}"
     message = f"{reservation_id}, {what}, is {found.state}{end}."
     return [Finding(name, Level.INFO, message)]
-
-
-async def _elsewhere(facts: Facts, reservation_id: str) -> str | None:
-    """The other region of the account that has the reservation, as far as that can be found out."""
-    try:
-        answer = await facts.aws.call("ec2", "describe_regions")  # those that are enabled
-    except ClusterError:
-        return None
-    others = [each["RegionName"] for each in answer["Regions"] if each["RegionName"] != facts.stack.aws.region]
-    found = await asyncio.gather(*(other_region_of(facts.aws, reservation_id, [other]) for other in others))
-    return next((each for each in found if each), None)

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 from drakit.aws.costs import HOURS_PER_MONTH
 from drakit.aws.errors import CREDENTIALS as CREDENTIAL_CODES
+from drakit.aws.errors import NOT_FOUND
 from drakit.aws.facts import Facts
 from drakit.aws.findings import Finding, Level
 from drakit.aws.versions import EXTENDED_HOURLY, STANDARD_HOURLY, EksVersion, Support
+from drakit.dra.catalogue import INSTANCE_TYPES, has_nvidia_gpu
 from drakit.errors import ClusterError
 
 CREDENTIALS, REGION, ENDPOINT_ACCESS = "credentials", "region", "endpoint access"
+NODE_GROUPS, UNKNOWN_TYPES = "node groups", "instance types"
 HOME_REGION = "us-east-1"
 """Asked about regions that boto3 does not know, or that take no credentials."""
 SOON_DAYS = 60
@@ -161,6 +164,66 @@ def _upgrade(name: str, now: str, wanted: str) -> Findings:
         message = f"The cluster runs Kubernetes {now}; EKS goes up one minor version at a time, not to {wanted}."
         return [Finding(name, Level.ERROR, message, f'Set kubernetesVersion: "{step}" first, and `drakit up`.')]
     return []
+
+
+async def state_bucket(facts: Facts) -> Findings:
+    """Whether Terraform's state can be kept in the bucket: it must be there, ours to read, in the stack's region."""
+    name, bucket, where = "state bucket", facts.stack.aws.state_bucket, facts.stack.aws.region
+    if bucket is None:
+        return []
+    try:
+        answer = await facts.aws.call("s3", "head_bucket", Bucket=bucket)
+    except ClusterError as error:
+        if error.code == NOT_FOUND:
+            remedy = f"`aws s3 mb s3://{bucket} --region {where}` makes it; turn on its versioning."
+            return [Finding(name, Level.ERROR, f"There is no bucket {bucket} for Terraform's state.", remedy)]
+        if error.code == "aws-access-denied":
+            # The same permission that Terraform asks with first.
+            message = f"The bucket {bucket} for Terraform's state is another's, or may not be read."
+            return [Finding(name, Level.ERROR, message, f"Allow s3:ListBucket on {bucket}, or name another bucket.")]
+        raise
+    region = answer.get("BucketRegion") or where
+    if region != where:
+        message = f"The bucket {bucket} for Terraform's state is in {region}, and the stack in {where}."
+        return [Finding(name, Level.ERROR, message, f"Set aws.stateBucket to a bucket in {where}.")]
+    return [Finding(name, Level.INFO, f"Terraform's state is kept in the bucket {bucket}, which is there.")]
+
+
+async def node_groups(facts: Facts) -> Findings:
+    """Whether CoreDNS, the EKS add-ons and the charts' controllers have a node to run on. AWS is not asked."""
+    groups = facts.stack.node_groups
+    untainted = {
+        name: group
+        for name, group in groups.items()
+        # drakit gives every GPU group a taint.
+        if not has_nvidia_gpu(group.instance_type) and all(taint.effect == "PreferNoSchedule" for taint in group.taints)
+    }
+    if not untainted:
+        which = f"each of {', '.join(groups)} has GPUs or a taint" if groups else "there are no node groups"
+        message = f"CoreDNS and the other add-ons have nowhere to run: {which}."
+        remedy = "Add to nodeGroups: core: {instanceType: m5.xlarge, min: 2, max: 8}"
+        return [Finding(NODE_GROUPS, Level.ERROR, message, remedy)]
+    if not any(group.desired for group in untainted.values()):
+        names = ", ".join(untainted)
+        message = f"CoreDNS and the other add-ons have nowhere to run at first: {names} begins without a node."
+        return [Finding(NODE_GROUPS, Level.ERROR, message, f"Set desired of {next(iter(untainted))} to 1 or more.")]
+    return [Finding(NODE_GROUPS, Level.INFO, f"CoreDNS and the other add-ons can run in {', '.join(untainted)}.")]
+
+
+async def instance_types(facts: Facts) -> Findings:
+    """Which groups have GPUs that drakit knows nothing of. AWS is not asked."""
+    groups, findings = facts.stack.node_groups, []
+    for type_ in dict.fromkeys(group.instance_type for group in groups.values()):
+        if type_ in INSTANCE_TYPES or not has_nvidia_gpu(type_):
+            continue
+        message = f"The catalogue does not know {type_}: its GPUs are taken as the DRA driver publishes them."
+        remedy = "`drakit status` shows what that is, once there is a node."
+        if divided := [name for name, group in groups.items() if group.mig and group.instance_type == type_]:
+            # MIG manager acts on the nodes' label all the same; what it is to make of it cannot be checked.
+            message += f" The partitions of {', '.join(divided)} are not waited for."
+            remedy = "When MIG manager is done, restart the DRA driver's pods on those nodes."
+        findings.append(Finding(UNKNOWN_TYPES, Level.WARNING, message, remedy))
+    return findings
 
 
 async def endpoint_access(facts: Facts) -> Findings:

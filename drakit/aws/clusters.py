@@ -88,12 +88,12 @@ class Activity:
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """The sizes to give a node group; None leaves one as it is."""
+class ScheduledAction:
+    """What an Auto Scaling group is going to do, once, at a time (UTC)."""
 
-    desired: int | None = None
-    min: int | None = None
-    max: int | None = None
+    name: str
+    start: datetime
+    desired: int | None
 
 
 async def find_cluster(aws: Aws, name: str) -> Cluster | None:
@@ -151,13 +151,79 @@ async def scaling_activities(aws: Aws, autoscaling_group: str, limit: int = 20) 
     return tuple(_activity(each) for each in answer.get("Activities", []))
 
 
-async def update_sizes(aws: Aws, cluster: str, nodegroup: str, sizes: Sizes) -> str:
+async def terminate_node(aws: Aws, instance: str) -> None:
+    """Let an Auto Scaling group end one instance and be smaller by it; an instance that has gone is fine.
+
+    Raises:
+        ClusterError: Auto Scaling refuses, for example below the group's minimum.
+    """
+    try:
+        await aws.call(
+            "autoscaling",
+            "terminate_instance_in_auto_scaling_group",
+            InstanceId=instance,
+            ShouldDecrementDesiredCapacity=True,
+        )
+    except ClusterError as error:
+        # No code of its own: a ValidationError as any other.
+        if "No managed instance found" not in error.message:
+            raise
+
+
+async def scheduled_actions(aws: Aws, autoscaling_group: str) -> tuple[ScheduledAction, ...]:
+    """What an Auto Scaling group is going to do, the earliest first.
+
+    Raises:
+        ClusterError: Auto Scaling cannot be asked.
+    """
+    found = await aws.collect(
+        "autoscaling",
+        "describe_scheduled_actions",
+        "ScheduledUpdateGroupActions",
+        AutoScalingGroupName=autoscaling_group,
+    )
+    actions = (
+        ScheduledAction(each["ScheduledActionName"], each["StartTime"], each.get("DesiredCapacity"))
+        for each in found
+        if each.get("StartTime")
+    )
+    return tuple(sorted(actions, key=lambda action: action.start))
+
+
+async def schedule_size(aws: Aws, autoscaling_group: str, name: str, desired: int, start: datetime) -> None:
+    """Let an Auto Scaling group have a size from a time on; replaces what was scheduled under that name.
+
+    Raises:
+        ClusterError: Auto Scaling refuses.
+    """
+    await aws.call(
+        "autoscaling",
+        "put_scheduled_update_group_action",
+        AutoScalingGroupName=autoscaling_group,
+        ScheduledActionName=name,
+        StartTime=start,
+        DesiredCapacity=desired,
+    )
+
+
+async def update_sizes(
+    aws: Aws,
+    cluster: str,
+    nodegroup: str,
+    *,
+    desired: int | None = None,
+    min: int | None = None,
+    max: int | None = None,
+) -> str:
     """Change the sizes of a node group; returns the id of EKS's update, to wait for.
+
+    Args:
+        desired: the nodes it is to have, as `min` and `max` the fewest and the most; None leaves a number as it is.
 
     Raises:
         ClusterError: EKS refuses: code aws-in-use while another update runs.
     """
-    given = {"desiredSize": sizes.desired, "minSize": sizes.min, "maxSize": sizes.max}
+    given = {"desiredSize": desired, "minSize": min, "maxSize": max}
     scaling = {name: size for name, size in given.items() if size is not None}
     answer = await aws.call(
         "eks", "update_nodegroup_config", clusterName=cluster, nodegroupName=nodegroup, scalingConfig=scaling
@@ -285,7 +351,7 @@ _LAUNCH_FAILURES = (
         r"ReservationCapacityExceeded|capacity reservation .*(not active|insufficient|expired)",
         "aws-reservation-unusable",
     ),
-    (r"(?i)capacity reservation", "aws-reservation-unusable"),
+    (r"(?i)capacity (block )?reservation|requested reservation", "aws-reservation-unusable"),
     (r"not authorized|UnauthorizedOperation|AccessDenied", "aws-access-denied"),
     (r"insufficient free addresses|InsufficientFreeAddresses", "aws-no-addresses"),
 )

@@ -111,6 +111,12 @@ _KINDS = (
          "Unsupported", "UnsupportedAvailabilityZoneException"),
     ),
     _Kind(
+        "aws-reservation-unusable",
+        "the capacity reservation cannot be used",
+        "`drakit capacity list` shows its state, its times and what is free in it.",
+        ("ReservationCapacityExceeded", "InvalidCapacityReservationState"),
+    ),
+    _Kind(
         "aws-no-addresses",
         "a subnet has no free addresses",
         "Use a larger aws.vpcCidr, or remove what holds addresses in the subnet.",
@@ -127,7 +133,8 @@ _KINDS = (
         "there is no such thing",
         "Check its name, the account and the region.",
         ("*NotFound", "*NotFoundException", "NoSuchEntity", "NoSuchEntityException", "NoSuchResourceException",
-         "NoSuchBucket", "InvalidCapacityReservationId.Malformed"),
+         "NoSuchBucket", "404", "InvalidPlacementGroup.Unknown",
+         "InvalidCapacityReservationId.Malformed"),
     ),
     _Kind(
         EXISTS,
@@ -173,7 +180,12 @@ _VERSION = _Kind(
     (),
 )
 
-_ACTIONS: Mapping[str, str] = {"service-quotas": "servicequotas"}
+_ACTIONS: Mapping[str, str] = {
+    "elb": "elasticloadbalancing",
+    "elbv2": "elasticloadbalancing",
+    "resourcegroupstaggingapi": "tag",
+    "service-quotas": "servicequotas",
+}
 """IAM's prefix of a service, where it is not boto3's name."""
 
 
@@ -219,7 +231,12 @@ def _error(
 
 def bare_error(code: str, message: str) -> ClusterError:
     """An error that no call was needed for, with the hint of its code."""
-    return ClusterError(message, hint=next(kind.hint for kind in _KINDS if kind.code == code), code=code)
+    return ClusterError(message, hint=hint_of(code), code=code)
+
+
+def hint_of(code: str) -> str:
+    """What to do about a refusal of that code of drakit's."""
+    return next((kind.hint for kind in _KINDS if kind.code == code), _REFUSED.hint)
 
 
 def code_of(aws_code: str) -> str:
@@ -265,4 +282,5 @@ def _by_name(names: list[str]) -> _Kind:
 
 
 def _camel(operation: str) -> str:
-    return "".join("AWS" if part == "aws" else part.capitalize() for part in operation.split("_"))
+    words = ("AWS" if part == "aws" else part.capitalize() for part in operation.split("_"))
+    return "".join(words).replace("OpenId", "OpenID")

@@ -24,10 +24,13 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("zones", capacitychecks.instance_type_zones),
     ("quotas", capacitychecks.vcpu_quotas),
     ("reservations", capacitychecks.reservations),
+    ("state bucket", checks.state_bucket),
+    (checks.NODE_GROUPS, checks.node_groups),
+    (checks.UNKNOWN_TYPES, checks.instance_types),
     (checks.ENDPOINT_ACCESS, checks.endpoint_access),
 )
 _FOUNDATIONS = frozenset({checks.CREDENTIALS, checks.REGION})
-_NEED_NOTHING = frozenset({checks.ENDPOINT_ACCESS})
+_NEED_NOTHING = frozenset({checks.NODE_GROUPS, checks.UNKNOWN_TYPES, checks.ENDPOINT_ACCESS})
 """What AWS is not asked for."""
 
 
@@ -47,7 +50,7 @@ async def preflight(
         # A region that boto3 does not know: its hosts need not exist, and each check would wait for them.
         unknown, _ = await _run(checks.REGION, checks.unknown_region, facts, deadline)
         if unknown:
-            return (*unknown, *await checks.endpoint_access(facts))
+            return (*unknown, *[each for name, check in CHECKS if name in _NEED_NOTHING for each in await check(facts)])
         outcomes = await asyncio.gather(*(_run(name, check, facts, deadline) for name, check in CHECKS))
     finally:
         facts.close()

@@ -55,7 +55,7 @@ class Aws:
         self._lock = threading.Lock()  # boto3's session may not make two clients at once
         self._session: Any = None
         self._refusal: ClusterError | None = None
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._clients: dict[tuple[str, str, int], Any] = {}
 
     @property
     def endpoint(self) -> str | None:
@@ -72,6 +72,20 @@ class Aws:
 
         def work() -> Answer:
             answer: Answer = getattr(self.client(service, where), operation)(**parameters)
+            return answer
+
+        return await self._translated(service, operation, where, work)
+
+    async def call_once(self, service: str, operation: str, *, region: str | None = None, **parameters: Any) -> Answer:
+        """As `call`, never sent a second time: for what costs money each time it is done.
+
+        Raises:
+            ClusterError: as `call`; see `drakit.aws.purchase.may_be_done` for whether it was done all the same.
+        """
+        where = region or self.region
+
+        def work() -> Answer:
+            answer: Answer = getattr(self.client(service, where, attempts=1), operation)(**parameters)
             return answer
 
         return await self._translated(service, operation, where, work)
@@ -124,19 +138,19 @@ class Aws:
 
         return await self._translated("sts", "", self.region, work)
 
-    def client(self, service: str, region: str | None = None) -> Any:
-        """boto3's client for a service, made once.
+    def client(self, service: str, region: str | None = None, attempts: int = ATTEMPTS) -> Any:
+        """boto3's client for a service that sends a call at most `attempts` times, made once.
 
         Raises:
             ClusterError: there are no credentials, or the profile or the region is unusable.
         """
         where = region or self.region
         with self._lock:
-            if (service, where) not in self._clients:
-                self._clients[service, where] = self._make(service, where)
-            return self._clients[service, where]
+            if (service, where, attempts) not in self._clients:
+                self._clients[service, where, attempts] = self._make(service, where, attempts)
+            return self._clients[service, where, attempts]
 
-    def _make(self, service: str, region: str) -> Any:
+    def _make(self, service: str, region: str, attempts: int) -> Any:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
@@ -153,7 +167,7 @@ class Aws:
                 service,
                 region_name=region,
                 config=Config(
-                    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                    retries={"mode": "standard", "total_max_attempts": attempts},
                     connect_timeout=CONNECT_SECONDS,
                     read_timeout=READ_SECONDS,
                     max_pool_connections=_CONNECTIONS,

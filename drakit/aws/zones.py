@@ -28,6 +28,17 @@ async def zones(aws: Aws) -> tuple[str, ...]:
     )
 
 
+async def subnet_zones(aws: Aws, stack: str) -> frozenset[str]:
+    """The zones that a stack's subnets are in; none before there are any.
+
+    Raises:
+        ClusterError: EC2 cannot be asked.
+    """
+    mine = [{"Name": "tag:drakit/stack", "Values": [stack]}]
+    found = await aws.collect("ec2", "describe_subnets", "Subnets", Filters=mine)
+    return frozenset(each["AvailabilityZone"] for each in found)
+
+
 async def offerings(aws: Aws, instance_types: Iterable[str]) -> Mapping[str, frozenset[str]]:
     """The zones that offer each of the types; none for a type that the region does not have.
 

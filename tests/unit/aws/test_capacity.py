@@ -104,9 +104,10 @@ async def test_offerings_by_type(fake_aws) -> None:
 async def test_vcpus_of_types_that_the_catalogue_does_not_know(fake_aws) -> None:
     known = await vcpus(fake_aws({}), ["p4d.24xlarge"])
     assert known == {"p4d.24xlarge": 96}
-    found = {"InstanceTypes": [{"InstanceType": "p5.48xlarge", "VCpuInfo": {"DefaultVCpus": 192}}]}
+    found = {"InstanceTypes": [{"InstanceType": "p6-b200.48xlarge", "VCpuInfo": {"DefaultVCpus": 192}}]}
     aws = fake_aws({("ec2", "describe_instance_types"): found})
-    assert await vcpus(aws, ["p5.48xlarge", "g6.xlarge", "nope.large"]) == {"g6.xlarge": 4, "p5.48xlarge": 192}
+    wanted = ["p6-b200.48xlarge", "g6.xlarge", "nope.large"]
+    assert await vcpus(aws, wanted) == {"g6.xlarge": 4, "p6-b200.48xlarge": 192}
 
 
 @pytest.mark.parametrize(
