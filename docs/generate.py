@@ -18,6 +18,7 @@ import typer
 from drakit import errors
 from drakit.cli.app import COMMANDS, app
 from drakit.errors import DrakitError, ExitCode
+from drakit.stack.diff import COSTS, Depends
 from drakit.stack.schema import json_schema
 
 DOCS = Path(__file__).resolve().parent
@@ -25,7 +26,7 @@ DOCS = Path(__file__).resolve().parent
 EXAMPLES: Mapping[ExitCode, str] = {
     ExitCode.OK: "`drakit down` with nothing to take down",
     ExitCode.BUG: "an unexpected exception; its traceback is in the file that the message names",
-    ExitCode.USAGE: "`drakit scale g6=-1`; an unknown field in `drakit.yaml`",
+    ExitCode.USAGE: "`drakit scale g6=two`; an unknown field in `drakit.yaml`",
     ExitCode.PREFLIGHT: "offline, with Helm neither on PATH nor built; `drakit demo basic` without a free GPU",
     ExitCode.TOOL_FAILED: "a Helm upgrade that the cluster refused; a component of the sandbox that did not start",
     ExitCode.CLUSTER: "`drakit status` before `drakit up`; an API server that does not answer",
@@ -91,9 +92,20 @@ def stack_fields() -> str:
     return _table(("Field", "Holds", "Default", "What it is"), _fields(schema, schema, ""))
 
 
+def stack_changes() -> str:
+    """What a change of each field of the stack file does on EKS."""
+    rows = [
+        (f"`{'.'.join(path).replace('*', 'NAME')}`", f"`{each.effect}`", each.note)
+        for path, cost in COSTS.items()
+        for each in (cost.costs if isinstance(cost, Depends) else (cost,))
+    ]
+    return _table(("Field", "Effect", "What happens"), rows)
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "exit-codes": exit_codes,
+    "stack-changes": stack_changes,
     "stack-fields": stack_fields,
 }
 

@@ -88,7 +88,7 @@ class TimedOut(DrakitError):
 
 
 class Locked(DrakitError):
-    """Another run holds the stack."""
+    """Another run holds the stack, or another Terraform its state."""
 
     exit_code = ExitCode.LOCKED
     default_code = "locked"

@@ -1,6 +1,7 @@
 """Kubernetes manifests from Jinja2 templates. Every value is written as JSON, which is YAML: its autoescape."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -35,8 +36,16 @@ def render_manifests(template: Path, context: Mapping[str, Any]) -> list[Manifes
 def _literal(value: object) -> str:
     if isinstance(value, Undefined):
         return str(value)  # StrictUndefined raises, naming what is missing
-    # Not as escapes: JSON writes a character beyond the basic plane as two, which YAML reads as two.
-    return json.dumps(value, ensure_ascii=False)
+    # Not JSON's escapes: it writes a character beyond the basic plane as two, which YAML reads as two. What is not
+    # printable may not stand in YAML as it is.
+    return re.sub(r"[^\x00-\x7e]", _character, json.dumps(value, ensure_ascii=False))
+
+
+def _character(match: re.Match[str]) -> str:
+    character, code = match[0], ord(match[0])
+    if character.isprintable():
+        return character
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def to_yaml(objects: Sequence[Mapping[str, Any]]) -> str:

@@ -2,7 +2,8 @@
 
 Argument lists only, never a shell; a scrubbed environment; the full output in a log file; a deadline; and a
 cancellation that asks with one SIGINT before it kills, because Terraform saves its state on the first SIGINT and
-loses it on the second. Children get a session of their own, so a Ctrl-C in the terminal reaches drakit alone.
+loses it on the second. Children get a session of their own, so a Ctrl-C in the terminal reaches drakit alone, and the
+end of the terminal too.
 """
 
 import asyncio
@@ -12,22 +13,22 @@ import os
 import shlex
 import signal
 import subprocess
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from drakit.errors import PreflightError, TimedOut, ToolFailed
+from drakit.outputs import Lines, follow
 
 RELEVANT_LINES = 10
 GRACE_SECONDS = 20.0
 """How long a child may take to stop after SIGINT before it is killed."""
 
+PRIVATE = 0o077
+"""The umask of every child: what Terraform, Helm and the sandbox write is the owner's alone, states and caches too."""
+
 LAST_WORDS_SECONDS = 1.0
-MOST_BYTES = 64 * 1024 * 1024
-LONGEST_LINE = 1024 * 1024
-"""What is kept of an output, and where a line without an end is cut. The log gets everything."""
 _INHERITED = (
     "HOME", "PATH", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "TERM", "XDG_CACHE_HOME",
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
@@ -63,10 +64,12 @@ async def run(
     cwd: Path | None = None,
     log: Path | None = None,
     timeout: float | None = None,
+    silence: float | None = None,
     input: bytes | None = None,
     on_line: Callable[[str], None] | None = None,
     check: bool = True,
     name: str | None = None,
+    outlives: bool = False,
 ) -> Completed:
     """Run `argv` to its end.
 
@@ -75,28 +78,34 @@ async def run(
         env: the whole environment of the child; `environment()` when omitted.
         log: a file, appended to, that gets the command and everything it writes.
         timeout: seconds after which it is stopped.
+        silence: seconds without a line on standard output after which it is stopped.
         on_line: called with each line of standard output as it comes, without its newline.
         check: raise `ToolFailed` when the exit status is not 0.
         name: what to call it in messages; the program's file name when omitted.
+        outlives: when drakit is killed it goes on to its end, rather than die of its closed outputs. It writes into
+            `log` by itself, and drakit reads what is there: `stdout` then has both outputs.
 
     Raises:
         PreflightError: the program does not exist or may not be executed.
         ToolFailed: it exited with another status than 0; at most ten relevant lines are in the message.
-        TimedOut: it was still running after `timeout` seconds; it has been stopped.
+        TimedOut: it was still running after `timeout` seconds, or said nothing for `silence`; it has been stopped.
         asyncio.CancelledError: the caller was cancelled; the child has been stopped first.
     """
     name = name or Path(argv[0]).name
     with _open_log(log) as sink:
-        _write(sink, f"$ {shlex.join(argv)}\n".encode())
+        _write_line(sink, f"$ {shlex.join(argv)}")
+        own_log = sink if outlives else None
+        start = own_log.seek(0, os.SEEK_END) if own_log else 0
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv,
                 env=dict(env) if env is not None else environment(),
                 cwd=cwd,
                 stdin=asyncio.subprocess.PIPE if input is not None else asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+                stdout=own_log or asyncio.subprocess.PIPE,
+                stderr=own_log or asyncio.subprocess.PIPE,
                 start_new_session=True,
+                umask=PRIVATE,
             )
         except OSError as error:
             if cwd is not None and not cwd.is_dir():
@@ -104,36 +113,55 @@ async def run(
             raise PreflightError(
                 f"{name} cannot be run: {error.strerror}: {argv[0]}", code="tool-not-runnable"
             ) from error
-        out, err = _Kept(), _Kept()
+        loop = asyncio.get_running_loop()
+
+        def heard(line: str) -> None:
+            if silence is not None:
+                with contextlib.suppress(RuntimeError):  # it has passed: these are the last words
+                    quiet.reschedule(loop.time() + silence)
+            if on_line:
+                on_line(line)
+
+        out, err = Lines(heard), Lines()
         # Shielded from a cancellation: what the child says while it stops belongs in the log too.
         traffic = asyncio.gather(
-            _pump(process.stdout, out, sink, on_line), _pump(process.stderr, err, sink, None), _feed(process, input)
+            follow(own_log.fileno(), start, out, asyncio.ensure_future(process.wait()))
+            if own_log
+            else _pump(process.stdout, out, sink),
+            _pump(process.stderr, err, sink),
+            _feed(process, input),
         )
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(silence) as quiet, asyncio.timeout(timeout):
                 await asyncio.shield(traffic)
                 returncode = await process.wait()
         except TimeoutError as error:
-            await _stop(process, traffic)
+            await whatever_comes(_see_off(process, traffic))
+            what = f"said nothing for {silence:.0f} s" if quiet.expired() else f"did not finish within {timeout:.0f} s"
             raise TimedOut(
-                f"{name} did not finish within {timeout:.0f} s and was stopped.",
+                f"{name} {what} and was stopped.",
                 hint=f"The whole output: {log}" if log else None,
                 details={"command": list(argv)},
             ) from error
         except BaseException:
-            await _stop(process, traffic)
+            await whatever_comes(_see_off(process, traffic))
             raise
-        _write(sink, f"exit status {returncode}\n".encode())
+        if returncode:
+            _kill_group(process.pid)  # one that was killed leaves what it ran, such as Terraform's providers
+        _write_line(sink, f"exit status {returncode}")
     completed = Completed(tuple(argv), returncode, out.text(), err.text())
     if check and returncode != 0:
         raise failure(completed, log=log, name=name)
     return completed
 
 
-def failure(completed: Completed, *, log: Path | None, name: str | None = None) -> ToolFailed:
-    """The error for a process that failed: its last relevant lines, and where the rest is."""
+def failure(
+    completed: Completed, *, log: Path | None = None, name: str | None = None, lines: Sequence[str] | None = None
+) -> ToolFailed:
+    """The error for a process that failed: its last relevant lines, unless they are given, and where the rest is."""
     name = name or Path(completed.argv[0]).name
-    lines = relevant_lines(completed.stderr) or relevant_lines(completed.stdout)
+    if lines is None:
+        lines = relevant_lines(completed.stderr) or relevant_lines(completed.stdout)
     what = (
         f"exit status {completed.returncode}"
         if completed.returncode >= 0
@@ -178,6 +206,7 @@ def start_detached(
             stderr=fd,
             start_new_session=True,
             close_fds=True,
+            umask=PRIVATE,
         )
     except OSError as error:
         raise PreflightError(f"{argv[0]} cannot be run: {error.strerror}", code="tool-not-runnable") from error
@@ -218,42 +247,13 @@ def child_has_ended(pid: int) -> bool:
         return True
 
 
-class _Kept:
-    """What a stream said: all of it up to `MOST_BYTES`, beyond that the end of it."""
-
-    def __init__(self) -> None:
-        self._lines: deque[bytes] = deque()
-        self._size = 0
-
-    def add(self, line: bytes) -> None:
-        self._lines.append(line)
-        self._size += len(line)
-        while self._size > MOST_BYTES:
-            self._size -= len(self._lines.popleft())
-
-    def text(self) -> str:
-        return b"".join(self._lines).decode(errors="replace")
-
-
-async def _pump(
-    stream: asyncio.StreamReader | None, kept: _Kept, sink: BinaryIO | None, call: Callable[[str], None] | None
-) -> None:
+async def _pump(stream: asyncio.StreamReader | None, lines: Lines, sink: BinaryIO | None) -> None:
     if stream is None:
         return
-    rest = b""
     while chunk := await stream.read(1 << 16):
         _write(sink, chunk)
-        *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > LONGEST_LINE:
-            lines, rest = [*lines, rest], b""
-        for line in lines:
-            kept.add(line + b"\n")
-            if call:
-                call(line.decode(errors="replace").rstrip("\r"))
-    if rest:
-        kept.add(rest)
-        if call:
-            call(rest.decode(errors="replace"))
+        lines.feed(chunk)
+    lines.end()
 
 
 async def _feed(process: asyncio.subprocess.Process, data: bytes | None) -> None:
@@ -264,27 +264,39 @@ async def _feed(process: asyncio.subprocess.Process, data: bytes | None) -> None
         process.stdin.close()
 
 
-async def _stop(process: asyncio.subprocess.Process, traffic: "asyncio.Future[tuple[None, None, None]]") -> None:
-    """One SIGINT to the child; when it has ended, or after `GRACE_SECONDS`, SIGKILL to whatever it left.
+async def interrupt(pid: int) -> None:
+    """One SIGINT to the leader of a group; when it has ended, or after `GRACE_SECONDS`, SIGKILL to what is left of it.
 
-    To the child alone, not to its session: Terraform passes the signal on to what it runs, and takes the echo of that
+    To the leader alone, not to its group: Terraform passes the signal on to what it runs, and takes the echo of that
     for a second interrupt, at which it gives its state up (15 of 320 runs; 0 of 160 this way).
     """
     with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGINT)
-    farewell = asyncio.ensure_future(_see_off(process, traffic))
-    while not farewell.done():
-        # A second Ctrl-C does not end this: the child may be saving its state.
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(farewell)
+        fd = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(fd, signal.SIGINT)
+        finally:
+            os.close(fd)
+    await has_exited(pid, GRACE_SECONDS)
+    _kill_group(pid)
+    await has_exited(pid)
+
+
+async def whatever_comes(work: Awaitable[None]) -> None:
+    """Await `work` to its end, and only then be cancelled: what is being stopped may be saving its state."""
+    working, cancelled = asyncio.ensure_future(work), False
+    while not working.done():
+        try:
+            await asyncio.wait({working})
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+    working.result()
 
 
 async def _see_off(process: asyncio.subprocess.Process, traffic: "asyncio.Future[tuple[None, None, None]]") -> None:
     # Not `process.wait()`, which also waits for the pipes, and those may be held by what the child started.
-    await has_exited(process.pid, GRACE_SECONDS)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await has_exited(process.pid)
+    await interrupt(process.pid)
     rest: set[asyncio.Future[Any]] = {traffic, asyncio.ensure_future(process.wait())}
     await asyncio.wait(rest, timeout=LAST_WORDS_SECONDS)
     for each in rest:
@@ -294,6 +306,11 @@ async def _see_off(process: asyncio.subprocess.Process, traffic: "asyncio.Future
     process._transport.close()  # type: ignore[attr-defined]
 
 
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
 @contextlib.contextmanager
 def _open_log(log: Path | None) -> Iterator[BinaryIO | None]:
     if log is None:
@@ -301,11 +318,19 @@ def _open_log(log: Path | None) -> Iterator[BinaryIO | None]:
         return
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        sink = open(log, "ab", buffering=0, opener=lambda path, flags: os.open(path, flags, 0o600))  # noqa: SIM115
+        sink = open(log, "a+b", buffering=0, opener=lambda path, flags: os.open(path, flags, 0o600))  # noqa: SIM115
     except OSError as error:
         raise _unwritable(log, error) from error
     with sink:
         yield sink
+
+
+def _write_line(sink: BinaryIO | None, line: str) -> None:
+    """A line of drakit's own, for which `drakit.terraform.atwork` looks."""
+    if sink is not None:
+        size = sink.seek(0, os.SEEK_END)
+        ended = size == 0 or os.pread(sink.fileno(), 1, size - 1) == b"\n"
+        _write(sink, f"{'' if ended else chr(10)}{line}\n".encode())
 
 
 def _write(sink: BinaryIO | None, data: bytes) -> None:
@@ -317,8 +342,9 @@ def _write(sink: BinaryIO | None, data: bytes) -> None:
 
 
 def _unwritable(log: object, error: OSError) -> PreflightError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return PreflightError(
         f"The log {log} cannot be written: {error.strerror}.",
-        hint="Free some space there and run the same command again." if error.errno == errno.ENOSPC else None,
-        code="disk-full" if error.errno == errno.ENOSPC else "file-system",
+        hint="Free some space there and run the same command again." if full else None,
+        code="disk-full" if full else "file-system",
     )

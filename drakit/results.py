@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,6 +16,8 @@ from drakit.errors import DrakitError, ExitCode
 
 if TYPE_CHECKING:
     from drakit.aws.costs import CostItem
+    from drakit.aws.leftovers import Leftover
+    from drakit.stack.diff import FieldChange
 
 SCHEMA = "drakit/v1"
 
@@ -117,12 +119,50 @@ class PlanResult(Result):
 
 
 @dataclass(frozen=True)
+class GroupReservation:
+    """The capacity reservation of a group. `state` is the place's word, "unknown" for one that is not there.
+
+    Args:
+        start: when it begins (UTC).
+        drain: when its nodes are drained, before it ends; None for one without an end, as `end`.
+    """
+
+    group: str
+    id: str
+    type: str
+    state: str
+    start: datetime | None = None
+    drain: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ScheduledSize:
+    """A change of a node group's size that the place does by itself at a time (UTC). `name` is the place's own."""
+
+    group: str
+    name: str
+    at: datetime
+    desired: int | None
+
+
+@dataclass(frozen=True)
 class GroupScale:
     """A node group that was scaled."""
 
     from_: int
     to: int
     ready: int
+    min: int = 0
+    max: int = 0
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A number before and after."""
+
+    before: int
+    after: int
 
 
 @dataclass(frozen=True)
@@ -139,7 +179,18 @@ class ScaleResult(Result):
     command: ClassVar[str] = "scale"
     node_groups: Mapping[str, GroupScale]
     devices: PublishedDevices
+    gpus: Counts
     hourly_cost: float
+    """Of the whole stack, in US dollars, as `hourly_cost_before`."""
+    hourly_cost_before: float
+    monthly_cost: float
+    price_sources: tuple[str, ...]
+    changes: "tuple[FieldChange, ...]"
+    """Of the groups' definition, which Terraform applied."""
+    scheduled: tuple[ScheduledSize, ...]
+    """What the place will do with these groups by itself."""
+    remembered: Path | None
+    """The stack file, when it was changed."""
     seconds: float
 
 
@@ -225,6 +276,14 @@ class DeviceSummary:
     free: int
 
 
+@dataclass(frozen=True)
+class Spent:
+    """US dollars since a moment (UTC)."""
+
+    usd: float
+    since: datetime
+
+
 @dataclass(frozen=True, kw_only=True)
 class StatusResult(Result):
     """`drakit status`."""
@@ -238,17 +297,41 @@ class StatusResult(Result):
     summary: DeviceSummary
     hourly_cost: float
     problems: tuple[str, ...]
+    costs: "tuple[CostItem, ...]" = ()
+    spent: Spent | None = None
+    scheduled: tuple[ScheduledSize, ...] = ()
+    reservations: tuple[GroupReservation, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Something that `down` leaves on purpose. `why` is one phrase."""
+
+    kind: str
+    id: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorResult(Result):
+    """`drakit doctor`."""
+
+    command: ClassVar[str] = "doctor"
+    stack: str
+    target: str
+    findings: tuple[PreflightFinding, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DownResult(Result):
-    """`drakit down`."""
+    """`drakit down`. `removed` counts by kind; `hourly_saving` is in US dollars."""
 
     command: ClassVar[str] = "down"
     removed: Mapping[str, int]
-    leftovers: tuple[str, ...]
-    kept: tuple[str, ...]
+    leftovers: "tuple[Leftover, ...]"
+    kept: tuple[Kept, ...]
     seconds: float
+    hourly_saving: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,6 +343,95 @@ class LintResult(Result):
     driver: str
     feature_gates: tuple[str, ...]
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class ReservedCapacity:
+    """A capacity reservation of the account. Times are UTC.
+
+    Args:
+        kind: `capacity-block` or `odcr`, as the stack file has it.
+        used: how many instances run in it.
+        drains, terminates: of a block, when EKS scales its group to 0, and when EC2 ends what still runs.
+        paid: what drakit paid for a block, in `currency`; None where AWS alone knows.
+        hourly: what an active On-Demand Capacity Reservation costs an hour in US dollars, used or not.
+        groups: the stack's node groups that run in it.
+    """
+
+    id: str
+    kind: str
+    instance_type: str
+    region: str
+    zone: str
+    state: str
+    total: int
+    used: int
+    start: datetime | None
+    drains: datetime | None
+    terminates: datetime | None
+    end: datetime | None
+    paid: float | None
+    currency: str | None
+    hourly: float | None
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapacityListResult(Result):
+    """`drakit capacity list`. `hidden` is how many more there are, which the stack's groups cannot use."""
+
+    command: ClassVar[str] = "capacity"
+    reservations: tuple[ReservedCapacity, ...]
+    hidden: int
+    price_sources: tuple[str, ...]
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class OfferedBlock:
+    """A Capacity Block on offer. `fee` is for all of it; `gpus` are an instance's, None where they are not known."""
+
+    id: str
+    region: str
+    zone: str
+    instance_type: str
+    count: int
+    gpus: int | None
+    start: datetime
+    end: datetime
+    hours: float
+    fee: float
+    currency: str
+    per_gpu_hour: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapacityFindResult(Result):
+    """`drakit capacity find`. `nearby` is what is on offer instead where nothing fits, `advice` what to change."""
+
+    command: ClassVar[str] = "capacity"
+    instance_type: str
+    count: int
+    hours: int
+    regions: tuple[str, ...]
+    offerings: tuple[OfferedBlock, ...]
+    nearby: tuple[OfferedBlock, ...]
+    advice: tuple[str, ...]
+    as_of: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapacityBuyResult(Result):
+    """`drakit capacity buy`. `use` are the commands that use the block, `stack_file` the lines that say the same."""
+
+    command: ClassVar[str] = "capacity"
+    offering: str
+    fee: float
+    currency: str
+    reservation: ReservedCapacity
+    use: tuple[str, ...]
+    stack_file: str
+    as_of: datetime
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ import pytest
 
 from drakit.cli.app import run
 from drakit.sandbox import processes
+from tests.faults.points.summary import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]
 
 
 @dataclass(frozen=True)

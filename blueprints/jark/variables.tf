@@ -50,3 +50,17 @@ variable "enable_nvidia_dra_driver" {
   default     = true
   nullable    = false
 }
+
+variable "enable_aws_load_balancer_controller" {
+  description = "Whether the AWS Load Balancer Controller gets its IAM role. Its Helm release is installed once the cluster is there."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "enable_aws_efs_csi_driver" {
+  description = "Whether the CSI driver of Amazon EFS gets its IAM role. Its Helm release is installed once the cluster is there."
+  type        = bool
+  default     = false
+  nullable    = false
+}

@@ -1,4 +1,5 @@
-# A ConfigMap in the cluster, which the node simulator watches. An existing group keeps its size.
+# A ConfigMap in the cluster, which the node simulator watches. Its sizes are `drakit`'s to change, in place: what
+# is replaced loses its nodes.
 resource "terraform_data" "node_group" {
   for_each = var.node_groups
 
@@ -12,7 +13,7 @@ resource "terraform_data" "node_group" {
     })
   }
 
-  triggers_replace = [{ for field, value in each.value : field => value if field != "desired" }]
+  triggers_replace = [{ for field, value in each.value : field => value if !contains(["desired", "min", "max"], field) }]
   depends_on       = [terraform_data.control_plane]
 
   provisioner "local-exec" {

@@ -35,7 +35,7 @@ class Cost:
     @property
     def hourly(self) -> float:
         """The sum of what is known."""
-        return round(sum(item.hourly or 0.0 for item in self.items), 6)
+        return round(sum((item.hourly or 0.0 for item in self.items), 0.0), 6)
 
     @property
     def monthly(self) -> float:

@@ -70,6 +70,7 @@ def _ask(strategy: str, file: Path | None, timeout: float | None, *, keep: bool)
     from drakit.commands.demo import price
     from drakit.commands.session import open_session
     from drakit.errors import DrakitError
+    from drakit.render.clean import clean
 
     try:
         what, cost = asyncio.run(price(open_session(file, lambda _: None, timeout), strategy, keep=keep))
@@ -77,4 +78,4 @@ def _ask(strategy: str, file: Path | None, timeout: float | None, *, keep: bool)
         return 0.0
     if cost == 0:
         return 0.0
-    return cost if typer.confirm(f"{what}: ${cost:.2f} an hour while the demo runs. Go on?", err=True) else 0.0
+    return cost if typer.confirm(clean(f"{what}: ${cost:.2f} an hour while the demo runs. Go on?"), err=True) else 0.0

@@ -12,6 +12,7 @@ from drakit.errors import DrakitError, ExitCode, Interrupted
 
 if TYPE_CHECKING:
     from drakit.commands.session import Session
+    from drakit.engine.events import Emit
     from drakit.results import Result
 
 
@@ -51,8 +52,9 @@ def execute(
     timeout: float | None = None,
     verbose: bool = False,
     rehearse: bool = False,
+    opened: "Callable[[Emit], Session] | None" = None,
 ) -> None:
-    """Open a session, do `work` in it, and exit with what came of it."""
+    """Open a session, do `work` in it, and exit with what came of it. `opened`: another one than the stack file's."""
     from drakit.render.events import show_events
 
     with show_events(as_json=output is Output.JSON, verbose=verbose) as emit:
@@ -60,7 +62,7 @@ def execute(
         def start() -> "Awaitable[Result] | Result":
             from drakit.commands.session import open_session
 
-            session = open_session(file, emit, timeout, rehearse=rehearse)
+            session = opened(emit) if opened else open_session(file, emit, timeout, rehearse=rehearse)
             if not rehearse:
                 return work(session)
             from drakit.commands.rehearsal import rehearsed
@@ -87,6 +89,7 @@ def ask(
 
     from drakit.commands.agreement import is_paid
     from drakit.commands.session import open_session
+    from drakit.render.clean import clean
 
     if rehearse or output is Output.JSON or not is_a_person():
         return False
@@ -97,7 +100,7 @@ def ask(
         what = asyncio.run(question(session))
     except DrakitError:
         return False
-    return bool(what) and typer.confirm(f"{what} Go on?", err=True)
+    return bool(what) and typer.confirm(clean(f"{what} Go on?"), err=True)
 
 
 def attempt(start: "Callable[[], Awaitable[Result] | Result]") -> "tuple[Result | None, DrakitError | None]":

@@ -13,10 +13,10 @@ def require(session: Session, *, agreed: bool, what: str) -> None:
     """Go on only with what was agreed to, where it is paid for.
 
     Args:
-        what: what would happen, in one sentence, with its price.
+        what: what would happen, in a sentence or two, with its price; empty for what needs no agreement.
 
     Raises:
         Refused: it was not agreed to.
     """
-    if is_paid(session) and not agreed:
+    if what and is_paid(session) and not agreed:
         raise Refused(what, hint="`--yes` agrees to it where nobody can be asked.", code="not-agreed")

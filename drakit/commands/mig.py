@@ -4,12 +4,13 @@ MIG manager acts on a label of the node; the DRA driver looks at the GPUs only w
 manager, restart the driver's pod on those nodes, wait until it publishes just what was asked for.
 """
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from drakit.commands.nodes import INSTANCE_TYPE_LABEL, group_of
+from drakit.commands.nodes import INSTANCE_TYPE_LABEL
 from drakit.commands.session import Session, resource_api
 from drakit.dra.catalogue import INSTANCE_TYPES, InstanceType, instance_type
 from drakit.dra.devices import PLUGIN_CONTAINER, Device, devices_of
@@ -23,6 +24,7 @@ from drakit.kube.watch import Key, wait_for
 from drakit.results import MigNode, MigResult
 from drakit.stack.model import NodeGroup
 from drakit.stack.names import shown, suggestion
+from drakit.targets.base import group_of
 from drakit.targets.releases import DRA_DRIVER
 
 Content = Counter[tuple[str, str | None]]
@@ -50,7 +52,7 @@ async def mig_set(session: Session, group: str, config: str) -> MigResult:
     check_config(group, groups[group], config)
     session.require_up()
     done: list[MigNode] = []
-    with session.mutate("mig") as journal:
+    async with session.mutate("mig") as journal:
         async with session.connect() as kube:
             api = await resource_api(kube)
 
@@ -87,7 +89,7 @@ def check_config(group: str, definition: NodeGroup, config: str) -> None:
         has = f"{kind.gpu.product_name} has no MIG" if kind.gpu else "it has no GPU"
         raise UsageError(
             f"The node group {group} ({kind.name}) cannot be partitioned: {has}.",
-            hint="MIG needs an A100: p4d.24xlarge or p4de.24xlarge.",
+            hint="MIG needs an A100, H100 or H200, as p4d.24xlarge and p5.48xlarge have them.",
             code="no-mig",
         )
     try:
@@ -110,7 +112,7 @@ async def set_mig(
         price = session.target.hourly_cost([session.stack.node_groups[group].instance_type])
         raise PreflightError(
             f"The node group {group} has no nodes.",
-            hint=f"`drakit scale {group}=1` gives it one, for ${price:.2f} an hour.",
+            hint=f"`drakit scale {group}=1` gives it one{f', for ${price:.2f} an hour' if price < math.inf else ''}.",
             code="group-empty",
         )
     return await partition(
@@ -170,8 +172,11 @@ async def partition(
 
 
 def declared(groups: Mapping[str, NodeGroup], nodes: Iterable[Object]) -> dict[str, str]:
-    """The MIG configuration that the stack file has for each of the nodes, by name; without those it has none for."""
-    configs = {name: group.mig for name, group in groups.items() if group.mig}
+    """The MIG configuration that the stack file has for each of the nodes, by name; without those it has none for.
+
+    Without those, too, of instance types that the catalogue does not know: preflight tells of them.
+    """
+    configs = {n: group.mig for n, group in groups.items() if group.mig and group.instance_type in INSTANCE_TYPES}
     return {node["metadata"]["name"]: configs[str(group_of(node))] for node in nodes if group_of(node) in configs}
 
 

@@ -3,24 +3,16 @@
 from collections.abc import Container, Iterable, Mapping
 
 from drakit.dra.devices import DRIVER
-from drakit.engine.events import Report
-from drakit.kube.client import Kube
-from drakit.kube.kinds import NODE, Object, ResourceApi
-from drakit.kube.watch import Key, wait_for
+from drakit.kube.kinds import Object
+from drakit.kube.watch import Key
 from drakit.results import GroupStatus
-from drakit.targets.base import NODE_GROUP_LABEL, GroupSize
+from drakit.targets.base import GroupSize, group_of
 
 INSTANCE_TYPE_LABEL = "node.kubernetes.io/instance-type"
 GPU_LABEL = "nvidia.com/gpu.present"
 DEVICE_PLUGIN_RESOURCES = ("nvidia.com/gpu", "nvidia.com/mig-")
 """What NVIDIA's device plugin offers: GPUs, replicas of GPUs, and with the MIG strategy `mixed` nvidia.com/mig-3g.20gb
 and the like."""
-
-
-def group_of(node: Object) -> str | None:
-    """The node group of the stack that a node belongs to."""
-    labels: dict[str, str] = node["metadata"].get("labels", {})
-    return labels.get(NODE_GROUP_LABEL)
 
 
 def is_ready(node: Object) -> bool:
@@ -37,58 +29,13 @@ def group_statuses(sizes: Mapping[str, GroupSize], nodes: Mapping[Key, Object]) 
     return {name: GroupStatus(size.desired, ready.count(name)) for name, size in sizes.items()}
 
 
-async def wait_for_nodes(
-    kube: Kube, api: ResourceApi, sizes: Mapping[str, GroupSize], report: Report, timeout: float, *, devices: bool
-) -> dict[Key, Object]:
-    """Watch until every group has as many Ready nodes as it shall have, and just those with GPUs have published them.
-
-    Args:
-        timeout: seconds, for the nodes and again for the devices.
-        devices: whether a DRA driver is there to publish them.
-
-    Raises:
-        TimedOut: naming the groups or the nodes that are late.
-    """
-
-    def missing(nodes: Mapping[Key, Object]) -> list[str]:
-        there = [(group_of(node), is_ready(node)) for node in nodes.values()]
-        return [
-            f"{name} ({there.count((name, True))} of {size.desired})"
-            for name, size in sizes.items()
-            # A node that is still leaving counts too: the group is not yet what it shall be.
-            if there.count((name, True)) != size.desired or there.count((name, False))
-        ]
-
-    def complete(nodes: Mapping[Key, Object]) -> bool:
-        late = missing(nodes)
-        if late and late != told:
-            told[:] = late
-            report(f"waiting for nodes: {', '.join(late)}")
-        return not late
-
-    told: list[str] = []
-    nodes = await wait_for(kube, NODE, complete, what=lambda: f"nodes: {', '.join(told)}", timeout=timeout)
-    with_gpus = {name for (_, name), node in nodes.items() if node["metadata"]["labels"].get(GPU_LABEL) == "true"}
-    if devices:
-        report("waiting for the ResourceSlices")
-        await wait_for(
-            kube,
-            api.slice,
-            lambda slices: with_gpus == _publishing(slices.values()),
-            what=f"the ResourceSlices of {len(with_gpus)} nodes with GPUs",
-            timeout=timeout,
-            hint="The pods of the DRA driver's DaemonSet publish them: look at the pods in dra-driver-nvidia-gpu.",
-        )
-    return nodes
-
-
 def handed_out_twice(nodes: Iterable[Object], slices: Iterable[Object]) -> tuple[str, ...]:
     """A warning for nodes whose GPUs two drivers would hand out: the DRA driver, and NVIDIA's device plugin.
 
     Neither knows what the other has given away. `extendedResourceName` of a DeviceClass adds nothing to a node's
     allocatable resources, so what is there is a device plugin's.
     """
-    names = sorted(offered_twice(nodes, _publishing(slices)))
+    names = sorted(offered_twice(nodes, publishing(slices)))
     if not names:
         return ()
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
@@ -112,5 +59,6 @@ def offered_twice(nodes: Iterable[Object], publishing: Container[str]) -> list[s
     ]
 
 
-def _publishing(slices: Iterable[Object]) -> set[str]:
+def publishing(slices: Iterable[Object]) -> set[str]:
+    """The nodes whose GPUs the DRA driver has published."""
     return {obj["spec"].get("nodeName", "") for obj in slices if obj["spec"]["driver"] == DRIVER}

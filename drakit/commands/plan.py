@@ -59,7 +59,7 @@ async def plan(session: Session, out: Path | None = None) -> PlanResult:
         return False
 
     tools: dict[str, FoundTool] = {}
-    with session.mutate("plan") as journal:
+    async with session.mutate("plan") as journal:
         steps = [
             Step("tools", lambda report: _find(session, tools, report)),
             Step("preflight", look),
@@ -80,13 +80,14 @@ async def plan(session: Session, out: Path | None = None) -> PlanResult:
         hourly_cost=cost.hourly,
         costs=cost.items,
         saved=out,
-        failure=_contradiction(checks),
+        failure=contradiction(checks),
         seconds=round(time.monotonic() - started, 3),
         warnings=tuple(chart_warnings(session.stack, session.workspace.root)),
     )
 
 
-def _contradiction(checks: Sequence[Check]) -> PreflightError | None:
+def contradiction(checks: Sequence[Check]) -> PreflightError | None:
+    """The error of a plan that does not say what the stack file says, None of one that does."""
     failed = [check for check in checks if not check.ok]
     if not failed:
         return None

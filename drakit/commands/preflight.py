@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from drakit.aws.findings import Finding, Level
+from drakit.aws.findings import Finding, refuse_errors
 from drakit.commands.session import Session
 from drakit.engine.events import Report
-from drakit.errors import PreflightError
 
 
 async def look_ahead(session: Session, report: Report) -> Sequence[Finding]:
@@ -17,12 +16,5 @@ async def look_ahead(session: Session, report: Report) -> Sequence[Finding]:
     findings = await session.target.preflight(session.stack)
     for finding in findings:
         report(f"{finding.level}: {finding.name}: {finding.message}")
-    errors = [finding for finding in findings if finding.level is Level.ERROR]
-    if errors:
-        raise PreflightError(
-            "\n".join(f"{error.name}: {error.message}" for error in errors),
-            hint="\n".join(error.remedy for error in errors if error.remedy) or None,
-            code="preflight-failed",
-            details={"findings": [{**vars(finding)} for finding in findings]},
-        )
+    refuse_errors(findings, "preflight-failed")
     return findings

@@ -7,10 +7,17 @@ from pathlib import Path
 
 from drakit.commands.session import Session
 from drakit.engine.events import Report
-from drakit.engine.files import file_errors, private_folder, write_atomically
+from drakit.engine.files import PRIVATE_FOLDER, file_errors, private_folder, write_atomically
 from drakit.helm import Helm
 from drakit.kube.kinds import ResourceApi
 from drakit.packaged import packaged
+from drakit.targets.blueprints import (
+    blueprint_files,
+    declared_variables,
+    of_a_blueprint,
+    only_declared,
+    own_blueprint,
+)
 from drakit.terraform import Plan, Terraform
 from drakit.terraform.events import TerraformEvent, describe
 from drakit.terraform.tfvars import render_tfvars
@@ -20,8 +27,14 @@ TFVARS = "blueprint.tfvars"
 
 
 def needed_tools(session: Session) -> list[Tool]:
-    """Every tool that the stack needs."""
-    return [TERRAFORM, HELM, *session.target.tools(session.stack)]
+    """Every tool that the stack needs, each once."""
+    tools = [TERRAFORM, HELM, *session.target.tools(session.stack)]
+    return list({tool.name: tool for tool in tools}.values())
+
+
+def terraform_tool(session: Session) -> Tool:
+    """Terraform as the stack needs it."""
+    return next(tool for tool in needed_tools(session) if tool.name == TERRAFORM.name)
 
 
 async def find_tools(session: Session, report: Report) -> Mapping[str, FoundTool]:
@@ -62,17 +75,24 @@ async def render(session: Session, tools: Mapping[str, FoundTool]) -> bool:
     """Copy the blueprint into the stack's working folder and render its variables. Returns whether anything changed."""
     folder = private_folder(session.workspace.terraform)
     name = session.target.blueprint
-    source = packaged("blueprints", name)
-    wanted = {path.name: path.read_bytes() for path in sorted(source.glob("*.tf"))}
     values = await session.target.variables(session.stack, session.workspace, tools)
-    template = packaged("templates", "tfvars", f"{name}.tfvars.j2")
+    tfvars = render_tfvars(packaged("templates", "tfvars", f"{name}.tfvars.j2"), {"stack": session.stack, **values})
+    own = own_blueprint(session.stack, session.workspace.root)
+    if own is None:
+        source = packaged("blueprints", name)
+        wanted = {path.name: path.read_bytes() for path in sorted(source.glob("*.tf"))}
+    else:
+        wanted = dict(blueprint_files(own))
+        tfvars = only_declared(tfvars, declared_variables(own))
     wanted |= {file: text.encode() for file, text in session.target.files(session.stack).items()}
-    wanted[TFVARS] = render_tfvars(template, {"stack": session.stack, **values}).encode()
+    wanted[TFVARS] = tfvars.encode()
     with file_errors(folder):
-        stale = [path for path in (*folder.glob("*.tf"), *folder.glob("*.tf.json")) if path.name not in wanted]
+        stale = [path for path in of_a_blueprint(folder) if str(path.relative_to(folder)) not in wanted]
         fresh = {n: data for n, data in wanted.items() if _content(folder / n) != data}
         for path in stale:
             path.unlink()
+        for file in fresh:
+            (folder / file).parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     for file, data in fresh.items():
         write_atomically(folder / file, data)
     return bool(stale or fresh)

@@ -14,10 +14,11 @@ import os
 import shutil
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from drakit.aws.leftovers import Leftover
 from drakit.commands.session import REHEARSAL_CREDENTIALS, Session
 from drakit.engine.files import file_errors, private_folder
 from drakit.errors import PreflightError, TimedOut, ToolFailed
@@ -29,7 +30,7 @@ COMPONENT = "aws"
 ENDPOINT = "endpoint"
 START_SECONDS = 60.0
 
-STARTS = ("up", "plan")
+STARTS = ("up", "plan", "capacity")
 """The commands that start an emulator; the others work with the one that is there."""
 
 
@@ -46,8 +47,11 @@ async def rehearsed(session: Session, command: str, work: Callable[[Session], Aw
     """
     folder = emulator_folder(session)
     # Also to take down what a killed emulator has left: a new one removes its control planes, and has nothing else.
-    start = command in STARTS or (command == "down" and session.workspace.exists())
+    start = command in STARTS or (command == "down" and (session.workspace.exists() or folder.exists()))
     async with _aws(folder, start=start) as endpoint:
+        if command == "down" and endpoint is None:
+            # No AWS, and so nothing in it.
+            return DownResult(removed={}, leftovers=(), kept=(), seconds=0.0)
         done = work(session)
         result = await done if inspect.isawaitable(done) else done
         if command != "down" or result.failure:
@@ -134,17 +138,22 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(kept)
 
 
-def _inventory(endpoint: str) -> list[str]:
+def _inventory(endpoint: str) -> list[Leftover]:
     with urllib.request.urlopen(f"{endpoint}/_drakit/inventory", timeout=10) as answer:  # noqa: S310 - our own
         resources = json.load(answer)["resources"]
-    return [f"{each['service']} {each['type']} {each['id']}" for each in resources]
+    why = "drakit did not find it"
+    return [Leftover(f"{e['service']} {e['type']}", e["id"], e["region"], remove="", why=why) for e in resources]
 
 
-def _with_leftovers(result: Result, left: list[str]) -> Result:
-    if not left or not isinstance(result, DownResult):
+def _with_leftovers(result: Result, there: Sequence[Leftover]) -> Result:
+    if not isinstance(result, DownResult):
         return result
+    kept = {each.id for each in result.kept}
+    if not (left := tuple(each for each in there if each.id not in kept)):
+        return result
+    lines = "\n".join(f"  {each.kind} {each.id}" for each in left)
     failure = ToolFailed(
-        "`down` left something in the rehearsal's AWS:\n" + "\n".join(f"  {each}" for each in left),
+        f"`down` left something in the rehearsal's AWS:\n{lines}",
         hint="On AWS it would go on costing money: please report it.",
         code="leftovers",
         details={"leftovers": left},

@@ -1,14 +1,15 @@
 """What every command starts from: the stack, its folder, its target, and somewhere to send events."""
 
-import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
-from drakit.engine.events import Emit
-from drakit.engine.journal import Journal
+from drakit.engine.events import Emit, Event, EventKind, Report
+from drakit.engine.journal import Journal, make_room
 from drakit.engine.lock import lock_holder, locked, stack_lock
+from drakit.engine.step import Step, run_step
 from drakit.engine.workspace import Workspace
 from drakit.errors import ClusterError, UsageError
 from drakit.kube.client import Kube
@@ -17,9 +18,13 @@ from drakit.stack.load import load_stack
 from drakit.stack.model import Stack
 from drakit.targets.base import Health, Target
 from drakit.targets.choose import target_of
+from drakit.terraform.atwork import at_work, settle
 
 REHEARSAL_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAREHEARSAL0000000", "AWS_SECRET_ACCESS_KEY": "rehearsal"}
 """Nobody's: the emulated AWS refuses whatever could be a real key."""
+
+EARLIER = "earlier-run"
+"""The step that waits for what a killed run has left at work."""
 
 DEFAULT_TIMEOUT = 120.0
 AWS_TIMEOUT = 1200.0
@@ -37,7 +42,7 @@ class Session:
     timeout: float = DEFAULT_TIMEOUT
     rehearse: bool = False
 
-    @functools.cached_property
+    @cached_property
     def target(self) -> Target:
         """The stack's target."""
         return target_of(self.stack, REHEARSAL_CREDENTIALS if self.rehearse else None)
@@ -55,17 +60,31 @@ class Session:
                 raise locked(self.workspace.lock, holder)
             raise not_running(health) if self.workspace.kubeconfig.exists() else not_up(self.stack)
 
-    @contextmanager
-    def mutate(self, command: str) -> Iterator[Journal]:
+    @asynccontextmanager
+    async def mutate(self, command: str) -> AsyncIterator[Journal]:
         """Hold the stack's lock and keep a journal for the time of the block.
+
+        A Terraform that a killed run has left at work is waited for first; `down` interrupts it.
 
         Raises:
             Locked: another run works on the stack.
-            PreflightError: the stack's folder cannot be made.
+            TimedOut: what a killed run has left goes on and on.
+            PreflightError: the stack's folder cannot be made, or a newer drakit has written there.
         """
         self.workspace.create()
         with stack_lock(self.workspace.lock, command):
-            yield Journal(self.workspace.journal, command)
+            if aside := make_room(self.workspace.journal):
+                words = f"The journal was damaged and is now {aside}; what there is, Terraform's state tells."
+                self.emit(Event(EventKind.WARNING, EARLIER, words))
+            journal = Journal(self.workspace.journal, command)
+            if at_work(self.workspace.terraform):
+                await run_step(Step(EARLIER, partial(self._settle, command)), journal=journal, emit=self.emit)
+            yield journal
+
+    async def _settle(self, command: str, report: Report) -> bool:
+        folder, logs = self.workspace.terraform, self.workspace.logs
+        await settle(folder, logs, report, timeout=self.timeout, stop=command == "down")
+        return True
 
     def connect(self) -> Kube:
         """A connection to the stack's cluster.
@@ -101,8 +120,14 @@ def open_session(file: Path | None, emit: Emit, timeout: float | None = None, *,
             )
         if "charts" not in stack.model_fields_set:
             stack = stack.model_copy(update={"charts": "builtin"})
+        # A bucket of the user's is not in the emulated AWS, and the real stack's state is not a rehearsal's to touch.
+        stack = stack.model_copy(update={"aws": stack.aws.model_copy(update={"state_bucket": None})})
         name = f"{stack.name}-rehearsal"
     workspace = Workspace(loaded.root, name)
+    if rehearse:
+        from drakit.commands.remembered import overlaid
+
+        stack = overlaid(stack, workspace)
     patience = AWS_TIMEOUT if stack.target == "eks" and not rehearse else DEFAULT_TIMEOUT
     return Session(stack, loaded.file, workspace, emit, timeout or patience, rehearse)
 

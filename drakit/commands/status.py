@@ -1,14 +1,38 @@
 """`drakit status`: nodes, devices and who has them, and what is wrong."""
 
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
 from drakit.commands.mig import outdated
-from drakit.commands.nodes import INSTANCE_TYPE_LABEL, group_of, is_ready
+from drakit.commands.nodes import INSTANCE_TYPE_LABEL, is_ready
 from drakit.commands.session import Session, not_running, not_up
+from drakit.commands.spending import note, spent
 from drakit.dra.devices import Device, devices_of
 from drakit.engine.journal import read_journal
 from drakit.engine.lock import lock_holder
+from drakit.errors import DrakitError
 from drakit.kube.kinds import NODE
-from drakit.results import DeviceSummary, KubernetesVersion, NodeStatus, StatusResult
+from drakit.moments import relative
+from drakit.results import (
+    DeviceSummary,
+    GroupReservation,
+    KubernetesVersion,
+    NodeStatus,
+    ScheduledSize,
+    StatusResult,
+)
+from drakit.targets.base import group_of
+from drakit.terraform.atwork import at_work
 
+if TYPE_CHECKING:
+    from drakit.aws.costs import Cost
+
+SOON = timedelta(hours=3)
+"""How long before its nodes are drained the end of a reservation is a problem to tell of."""
 NOTHING = DeviceSummary(0, 0, 0, 0)
 
 
@@ -45,6 +69,7 @@ async def status(session: Session) -> StatusResult:
         for node in sorted(nodes, key=lambda node: (group_of(node) or "", node["metadata"]["name"]))
     )
     problems += [f"Node {node.name} is not Ready." for node in statuses if not node.ready]
+    place = await _look_at_place(session, statuses, problems)
     devices = devices_of(slices, claims)
     problems += [
         f"Node {name}: its GPUs are partitioned as {config}, and the DRA driver does not know it yet; "
@@ -58,9 +83,56 @@ async def status(session: Session) -> StatusResult:
         nodes=statuses,
         devices=devices,
         summary=summarise(devices),
-        hourly_cost=target.hourly_cost([node.instance_type or "" for node in statuses]),
+        hourly_cost=place.cost.hourly if place.cost else 0.0,
+        costs=place.cost.items if place.cost else (),
+        spent=spent(session),
+        scheduled=place.scheduled,
+        reservations=place.reservations,
         problems=tuple(problems),
     )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What the target says beside the cluster."""
+
+    cost: "Cost | None" = None
+    scheduled: tuple[ScheduledSize, ...] = ()
+    reservations: tuple[GroupReservation, ...] = ()
+
+
+async def _look_at_place(session: Session, nodes: Sequence[NodeStatus], problems: list[str]) -> _Place:
+    """Prices, schedules and reservations; what cannot be asked is a problem, and the rest is shown all the same."""
+    stack, target = session.stack, session.target
+    groups = Counter(node.group for node in nodes if node.group in stack.node_groups)
+    cost, scheduled, reservations = await asyncio.gather(
+        target.cost(stack, {name: groups[name] for name in stack.node_groups}),
+        target.scheduled(),
+        target.reservations(stack),
+        return_exceptions=True,
+    )
+    for answer in (cost, scheduled, reservations):
+        if isinstance(answer, DrakitError):
+            problems.append(answer.message)
+        elif isinstance(answer, BaseException):
+            raise answer
+    if not isinstance(cost, BaseException):
+        note(session, cost)
+    place = _Place(
+        None if isinstance(cost, BaseException) else cost,
+        () if isinstance(scheduled, BaseException) else tuple(scheduled),
+        () if isinstance(reservations, BaseException) else tuple(reservations),
+    )
+    now = datetime.now(UTC)
+    for each in place.reservations:
+        if each.state not in ("active", "scheduled"):
+            problems.append(f"The capacity reservation {each.id} of {each.group} is {each.state}.")
+        elif each.drain and each.drain - now < SOON:
+            problems.append(
+                f"The capacity reservation {each.id} of {each.group} ends {relative(each.end or each.drain, now)}: its "
+                f"nodes are drained {relative(each.drain, now)}."
+            )
+    return place
 
 
 def summarise(devices: tuple[Device, ...]) -> DeviceSummary:
@@ -78,10 +150,17 @@ def _unfinished(session: Session) -> list[str]:
     if (holder := lock_holder(session.workspace.lock)) is not None:
         who = f"`drakit {holder['command']}` (process {holder['pid']})" if holder else "Another run"
         return [f"{who} is under way."]
-    journal = read_journal(session.workspace.journal)
+    left = [each for each in at_work(session.workspace.terraform) if each.command]
+    try:
+        journal = read_journal(session.workspace.journal)
+    except DrakitError as error:
+        return [error.message]
     if journal is None or journal["ended"]:
         return []
     command = journal["command"]
+    if left:
+        what = f"terraform {left[0].command} (process {left[0].pid})"
+        return [f"The last `drakit {command}` did not end: it was killed, and its {what} goes on."]
     steps = [name for name, step in journal["steps"].items() if step["status"] != "done"]
     where = f" in {', '.join(steps)}" if steps else ""
     return [f"The last `drakit {command}` did not end{where}; run it again."]

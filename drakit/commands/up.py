@@ -4,14 +4,18 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from drakit.aws.findings import Finding, Level
 from drakit.commands import provision
 from drakit.commands.agreement import require
+from drakit.commands.applied import write_applied
 from drakit.commands.mig import declared, partition
-from drakit.commands.nodes import group_statuses, handed_out_twice, wait_for_nodes
+from drakit.commands.nodes import group_statuses, handed_out_twice
 from drakit.commands.preflight import look_ahead
 from drakit.commands.session import Session
+from drakit.commands.spending import note
+from drakit.commands.waiting import NodeWait
 from drakit.engine.events import Report
 from drakit.engine.step import Step, run_steps
 from drakit.errors import ClusterError
@@ -21,9 +25,12 @@ from drakit.kube.client import Kube
 from drakit.kube.kinds import RESOURCE_GROUP, SECRET, ResourceApi
 from drakit.kube.watch import wait_for
 from drakit.results import GroupStatus, KubernetesVersion, ReleaseStatus, StepResult, UpResult
-from drakit.targets.base import GroupSize
+from drakit.targets.base import GroupSize, SizeChange
 from drakit.targets.releases import DEVICE_CLASSES, DRA_DRIVER, OPERATOR, chart_warnings, releases
 from drakit.tools import FoundTool
+
+if TYPE_CHECKING:
+    from drakit.aws.costs import Cost
 
 GPU = (OPERATOR, DRA_DRIVER)
 """The releases that make GPUs claimable; the others, the stack's add-ons, go on beside what follows."""
@@ -59,7 +66,11 @@ class _Up:
             Step("releases", self._list_releases, after=("kubernetes",)),
             *(Step(release.name, partial(self._install, release), after=("releases",)) for release in self.releases),
             # Not while its release is being installed: it brings them one by one.
-            Step("device-classes", self._device_classes, after=tuple(r.name for r in self.releases if r.name in GPU)),
+            Step(
+                "device-classes",
+                self._device_classes,
+                after=("releases", *(release.name for release in self.releases if release.name in GPU)),
+            ),
             Step("nodes", self._nodes, after=("device-classes",)),
             Step("mig", self._mig, after=("nodes",)),
         ]
@@ -70,8 +81,9 @@ class _Up:
 
     async def _preflight(self, report: Report) -> bool:
         self.findings = await look_ahead(self.session, report)
-        if price := await price_of_up(self.session):
-            require(self.session, agreed=self.agreed, what=price)
+        if (cost := await _cost(self.session)) is not None:
+            require(self.session, agreed=self.agreed, what=_price(self.session, cost))
+            note(self.session, cost)
         return False
 
     async def _access(self, report: Report) -> bool:
@@ -82,7 +94,10 @@ class _Up:
 
     async def _terraform(self, report: Report) -> bool:
         terraform = provision.terraform_of(self.session, self.tools)
-        return await provision.apply(self.session, terraform, report, self.plan_file)
+        changed = await provision.apply(self.session, terraform, report, self.plan_file)
+        if self.plan_file is None:  # a saved plan may be of an older stack file
+            write_applied(self.session, self.session.stack)
+        return changed
 
     async def _connect(self, report: Report) -> bool:
         self.kube = self.session.connect()
@@ -168,16 +183,33 @@ class _Up:
         assert self.kube is not None
         assert self.api is not None
         await self.session.target.settled(self.session.workspace, self.session.timeout)
-        sizes = await self.session.target.group_sizes(self.kube)
+        sizes = await self._bounds(report)
         stack, root = self.session.stack, self.session.workspace.root
         self.warnings = (*chart_warnings(stack, root), *_sizes_that_differ(self.session, sizes))
         with_devices = bool(self.device_classes)
-        nodes = await wait_for_nodes(self.kube, self.api, sizes, report, self.session.timeout, devices=with_devices)
+        target, timeout = self.session.target, self.session.timeout
+        nodes = await NodeWait(self.kube, self.api, target, dict(sizes), report, timeout, with_devices).wait()
         self.groups = group_statuses(sizes, nodes)
         if with_devices:
             self.warnings += tuple(handed_out_twice(nodes.values(), (await self.kube.list(self.api.slice))[0]))
             self.mig = declared(self.session.stack.node_groups, nodes.values())
         return False
+
+    async def _bounds(self, report: Report) -> Mapping[str, GroupSize]:
+        """See that groups have the stack file's `min` and `max` where Terraform does not; `scale` sizes them."""
+        assert self.kube is not None
+        target, groups = self.session.target, self.session.stack.node_groups
+        sizes = await target.group_sizes(self.kube)
+        changes = {}
+        for name, group in groups.items():
+            size = sizes.get(name)
+            if size and (size.min, size.max) != (group.min, group.max):
+                changes[name] = SizeChange(max(group.min, min(group.max, size.desired)), group.min, group.max)
+        if not changes:
+            return sizes
+        report(f"minimum and maximum of {', '.join(changes)}")
+        await target.scale(self.kube, changes, self.session.timeout)
+        return await target.group_sizes(self.kube)
 
     async def _mig(self, report: Report) -> bool:
         if not self.mig:
@@ -190,9 +222,17 @@ class _Up:
 
 async def price_of_up(session: Session) -> str:
     """What bringing the stack up costs, in a sentence; empty when it is up already."""
+    cost = await _cost(session)
+    return "" if cost is None else _price(session, cost)
+
+
+async def _cost(session: Session) -> "Cost | None":
     if session.workspace.kubeconfig.exists():
-        return ""
-    cost = await session.target.cost(session.stack, {n: g.desired for n, g in session.stack.node_groups.items()})
+        return None
+    return await session.target.cost(session.stack, {n: g.desired for n, g in session.stack.node_groups.items()})
+
+
+def _price(session: Session, cost: "Cost") -> str:
     origins = f" ({'; '.join(cost.origins)})" if cost.origins else ""
     return f"{session.stack.name} costs ${cost.hourly:.2f} an hour, ${cost.monthly:.0f} a month, as it starts{origins}."
 
@@ -211,7 +251,7 @@ async def up(session: Session, *, agreed: bool = False, plan_file: Path | None =
     started = time.monotonic()
     session.target.check(session.stack, session.workspace)
     run = _Up(session, agreed=agreed, plan_file=plan_file)
-    with session.mutate("up") as journal:
+    async with session.mutate("up") as journal:
         try:
             outcomes = await run_steps(run.steps(), journal=journal, emit=session.emit)
             statuses = await run.release_statuses()

@@ -1,10 +1,12 @@
 """The devices of a cluster, read from its objects: what is published, and who has it. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 Object = Mapping[str, Any]
+_WHOLE = re.compile(r"[0-9]{1,18}")
 DRIVER = "gpu.nvidia.com"
 PLUGIN_CONTAINER = "gpus"
 """The container of the driver's kubelet plugin, in its DaemonSet, that serves GPUs."""
@@ -125,7 +127,7 @@ def _device(obj: Object, device: Object, holders: Mapping[tuple[str, str], tuple
         profile=_attribute(attributes, "profile"),
         parent=_attribute(attributes, "parentUUID"),
         allocated_to=holders.get((pool, device["name"]), ()),
-        multiprocessors=int(multiprocessors) if multiprocessors.isdigit() else None,
+        multiprocessors=int(multiprocessors) if _WHOLE.fullmatch(multiprocessors) else None,
     )
 
 
@@ -135,4 +137,4 @@ def _attribute(attributes: Mapping[str, Mapping[str, Any]], name: str) -> str | 
 
 
 def _natural(name: str) -> Sequence[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in name.replace("-", " ").split()]
+    return [(int(part), "") if _WHOLE.fullmatch(part) else (-1, part) for part in name.replace("-", " ").split()]

@@ -1,6 +1,6 @@
-"""MIG: the instances that an A100 can be partitioned into, where the hardware puts them, and the MIG manager's names.
+"""MIG: the instances that a GPU can be partitioned into, where the hardware puts them, and the MIG manager's names.
 
-An A100 has seven compute slices and eight memory slices; an instance takes neighbouring memory slices.
+A100, H100 and H200 have seven compute slices and eight memory slices; an instance takes neighbouring memory slices.
 """
 
 import difflib
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from drakit.dra.catalogue import A100_40GB, A100_80GB, Gpu
+from drakit.dra.catalogue import A100_40GB, A100_80GB, H100, H200, Gpu
 
 CONFIG_LABEL, STATE_LABEL = "nvidia.com/mig.config", "nvidia.com/mig.config.state"
 """What MIG manager reads on a node, and where it says how that went."""
@@ -74,9 +74,9 @@ class Placement:
         return f"{self.profile.name.replace('.', '').replace('+', '-')}-{self.profile.id}-{self.start}"
 
 
-# nvidia-smi mig -lgip and -lgipp. Both sizes differ in names and memory alone.
+# nvidia-smi mig -lgip and -lgipp. The sizes of a generation differ in names and memory alone; all have the same places.
 _ANY, _PAIRS = tuple(range(7)), (0, 2, 4, 6)
-_40GB = (
+_A100 = (
     #                       ID  starts  size max  SM CE DEC ENC JPEG OFA
     MigProfile("1g.5gb",    19, _ANY,      1, 7, 14, 1, 0, 0, 0, 0, "4864Mi"),
     MigProfile("1g.5gb+me", 20, _ANY,      1, 1, 14, 1, 1, 0, 1, 1, "4864Mi"),
@@ -86,23 +86,37 @@ _40GB = (
     MigProfile("4g.20gb",    5, (0,),      4, 1, 56, 4, 2, 0, 0, 0, "19968Mi"),
     MigProfile("7g.40gb",    0, (0,),      8, 1, 98, 7, 5, 0, 1, 1, "40192Mi"),
 )  # fmt: skip
-_80GB = tuple(
-    replace(profile, name=name, memory=memory)
-    for profile, (name, memory) in zip(
-        _40GB,
-        (
-            ("1g.10gb", "9728Mi"),
-            ("1g.10gb+me", "9728Mi"),
-            ("1g.20gb", "19968Mi"),
-            ("2g.20gb", "19968Mi"),
-            ("3g.40gb", "40448Mi"),
-            ("4g.40gb", "40448Mi"),
-            ("7g.80gb", "81152Mi"),
-        ),
-        strict=True,
-    )
-)
-_PROFILES: Mapping[Gpu, tuple[MigProfile, ...]] = {A100_40GB: _40GB, A100_80GB: _80GB}
+# With driver 580.159.04, on one GPU of each size. The 26 multiprocessors of 1g.20gb are no slip.
+_H100 = (
+    #                        ID  starts  size max   SM CE DEC ENC JPEG OFA
+    MigProfile("1g.10gb",    19, _ANY,      1, 7,  16, 1, 1, 0, 1, 0, "9984Mi"),
+    MigProfile("1g.10gb+me", 20, _ANY,      1, 1,  16, 1, 1, 0, 1, 1, "9984Mi"),
+    MigProfile("1g.20gb",    15, _PAIRS,    2, 4,  26, 1, 1, 0, 1, 0, "20096Mi"),
+    MigProfile("2g.20gb",    14, (0, 2, 4), 2, 3,  32, 2, 2, 0, 2, 0, "20096Mi"),
+    MigProfile("3g.40gb",     9, (0, 4),    4, 2,  60, 3, 3, 0, 3, 0, "40448Mi"),
+    MigProfile("4g.40gb",     5, (0,),      4, 1,  64, 4, 4, 0, 4, 0, "40448Mi"),
+    MigProfile("7g.80gb",     0, (0,),      8, 1, 132, 8, 7, 0, 7, 1, "81152Mi"),
+)  # fmt: skip
+
+
+def _sized(profiles: Sequence[MigProfile], memory: Mapping[str, str]) -> tuple[MigProfile, ...]:
+    """The same profiles with the names and the memory of another size."""
+    pairs = zip(profiles, memory.items(), strict=True)
+    return tuple(replace(profile, name=name, memory=quantity) for profile, (name, quantity) in pairs)
+
+
+_PROFILES: Mapping[Gpu, tuple[MigProfile, ...]] = {
+    A100_40GB: _A100,
+    A100_80GB: _sized(_A100, {
+        "1g.10gb": "9728Mi", "1g.10gb+me": "9728Mi", "1g.20gb": "19968Mi", "2g.20gb": "19968Mi",
+        "3g.40gb": "40448Mi", "4g.40gb": "40448Mi", "7g.80gb": "81152Mi",
+    }),
+    H100: _H100,
+    H200: _sized(_H100, {
+        "1g.18gb": "16384Mi", "1g.18gb+me": "16384Mi", "1g.35gb": "33280Mi", "2g.35gb": "33280Mi",
+        "3g.71gb": "71424Mi", "4g.71gb": "71424Mi", "7g.141gb": "143360Mi",
+    }),
+}  # fmt: skip
 
 
 def profiles_of(gpu: Gpu) -> tuple[MigProfile, ...]:
@@ -198,7 +212,9 @@ class UnknownMigConfig(ValueError):
     def __init__(self, gpu: Gpu, config: str) -> None:
         known = list(mig_configs(gpu))
         self.config, self.gpu = config, gpu
-        self.other = next((other for other in _PROFILES if config in mig_configs(other)), None)
+        # Of its own generation first: the same name can be another partition of an older one.
+        others = sorted(_PROFILES, key=lambda other: other.architecture != gpu.architecture)
+        self.other = next((other for other in others if config in mig_configs(other)), None)
         self.nearest: str | None = None
         text = f"{config!r} is not a MIG configuration of {gpu.product_name}"
         if not known:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from drakit.engine.files import write_atomically
+from drakit.engine.files import DamagedFile, read_document, set_aside, write_atomically
 from drakit.errors import DrakitError
 
 VERSION = 1
@@ -56,18 +56,41 @@ class Journal:
 
 
 def read_journal(path: Path) -> dict[str, Any] | None:
-    """The last run's journal, or None when there is none that can be read."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if (
-        not isinstance(document, dict)
-        or document.get("version") != VERSION
-        or not isinstance(document.get("steps"), dict)
-    ):
-        return None
+    """The last run's journal, or None when there is none.
+
+    Raises:
+        DamagedFile: it is damaged.
+        PreflightError: a newer drakit has written it, or it cannot be read.
+    """
+    document = read_document(path, VERSION)
+    if document is not None and not _is_journal(document):
+        raise DamagedFile(f"The journal {path} is damaged.", hint="The next run puts it aside.")
     return document
+
+
+def make_room(path: Path) -> Path | None:
+    """Make sure that a journal may be written to `path`; returns where a damaged one was put.
+
+    Nothing is lost with it but what the last run was doing: what there is, Terraform's state and the cluster know.
+
+    Raises:
+        PreflightError: a newer drakit has written it, so this one may not know what that has made.
+    """
+    try:
+        read_journal(path)
+    except DamagedFile:
+        return set_aside(path)
+    return None
+
+
+def _is_journal(document: dict[str, Any]) -> bool:
+    steps = document.get("steps")
+    return (
+        isinstance(document.get("command"), str)
+        and "ended" in document
+        and isinstance(steps, dict)
+        and all(isinstance(step, dict) and isinstance(step.get("status"), str) for step in steps.values())
+    )
 
 
 def _now() -> str:

@@ -2,12 +2,15 @@
 
 The file's text says who holds it, for the message to whoever comes second. A run that removes the stack's folder
 removes the lock file with it, so a lock counts only while its file is still the one at the path.
+
+Network file systems may keep flock to the host that calls it. There, the text of a holder on another host counts too.
 """
 
 import contextlib
 import fcntl
 import json
 import os
+import shlex
 import socket
 import time
 from collections.abc import Iterator
@@ -18,6 +21,9 @@ from drakit.engine.files import PRIVATE_FILE, file_errors
 from drakit.errors import Locked
 
 LOCKS = Path("/proc/locks")
+MOUNTS = Path("/proc/self/mountinfo")
+SHARED = ("nfs", "cifs", "smb", "9p", "virtiofs", "fuse", "ceph", "lustre", "glusterfs", "beegfs", "gpfs", "afs")
+"""What the types of file systems begin with that several hosts may have mounted."""
 
 
 @contextlib.contextmanager
@@ -25,10 +31,13 @@ def stack_lock(path: Path, command: str) -> Iterator[None]:
     """Hold the stack's lock file at `path` for the time of the block.
 
     Raises:
-        Locked: another run holds it; the message names its process id, host and start.
+        Locked: another run holds it, or may hold it on another host; the message names its process id, host and start.
         PreflightError: the file cannot be made.
     """
     fd = _acquire(path)
+    if (left := _holder(os.pread(fd, 4096, 0))) and left["host"] != socket.gethostname() and _is_shared(fd):
+        os.close(fd)  # with its text, which the next one is to see too
+        raise locked(path, left, dead=f"If it is dead, `{shlex.join(['rm', str(path)])}` removes its lock.")
     try:
         holder = {
             "pid": os.getpid(),
@@ -82,21 +91,32 @@ def _acquire(path: Path) -> int:
         os.close(fd)
 
 
-def locked(path: Path, holder: dict[str, Any]) -> Locked:
-    """The error for a stack whose lock `holder` has, as `lock_holder` tells of it."""
+def locked(path: Path, holder: dict[str, Any], dead: str = "") -> Locked:
+    """The error for a stack whose lock `holder` has, as `lock_holder` tells of it; `dead`: advice if it has died."""
     who = "its name is not written yet"
     if holder:
         who = f"process {holder['pid']} on {holder['host']}, `drakit {holder['command']}`, since {holder['started']}"
+    wait = "Wait until it has ended, or stop it with Ctrl-C where it runs, then run the same command again."
     return Locked(
         f"Another run works on this stack: {who}.",
-        hint="Wait until it has ended, or stop it with Ctrl-C where it runs, then run the same command again.",
+        hint=f"{wait} {dead}".strip(),
         details={"lock": str(path), "holder": holder},
     )
 
 
+def _is_shared(fd: int) -> bool:
+    device = os.fstat(fd).st_dev
+    # "36 35 0:42 / /mnt rw,noatime shared:1 - nfs4 host:/path rw"
+    mounts = (line.split() for line in MOUNTS.read_text(errors="replace").splitlines())
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    return any(words[2] == wanted and words[words.index("-") + 1].startswith(SHARED) for words in mounts)
+
+
 def _holder(text: bytes) -> dict[str, Any]:
+    """Who the lock's text names; nobody where it is cut short or is something else."""
     try:
         holder = json.loads(text)
-        return {key: holder[key] for key in ("pid", "host", "started", "command")}
-    except (ValueError, KeyError, TypeError):
+        fields = {key: holder[key] for key in ("pid", "host", "started", "command")}
+    except (ValueError, LookupError, TypeError, RecursionError):
         return {}
+    return fields if all(isinstance(value, str | int) for value in fields.values()) else {}

@@ -8,7 +8,7 @@ from typing import Any
 import pyhelm3
 
 from drakit import process
-from drakit.helm.errors import failure
+from drakit.helm.errors import failure, misread
 
 SPARE_SECONDS = 30.0
 """How much longer than its own `--timeout` a helm may take: it has to record how the release ended."""
@@ -68,9 +68,20 @@ class Command(pyhelm3.Command):  # type: ignore[misc]  # pyhelm3 carries no type
     async def releases(self, selector: str | None = None) -> list[dict[str, Any]]:
         """The latest revision of every release of the cluster, or of those whose labels match `selector`."""
         arguments = ["list", "--all", "--all-namespaces", "--max", "0", "--output", "json"]
-        found: list[dict[str, Any]] = json.loads(
-            await self.run([*arguments, "--selector", selector] if selector else arguments)
-        )
+        return await self._objects([*arguments, "--selector", selector] if selector else arguments)
+
+    async def revisions(self, name: str, *, namespace: str) -> list[dict[str, Any]]:
+        """The revisions of a release that Helm keeps."""
+        return await self._objects(["history", name, "--output", "json", "--namespace", namespace])
+
+    async def _objects(self, arguments: Sequence[str]) -> list[dict[str, Any]]:
+        text = (await self.run(arguments)).decode()
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise misread(text) from error
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise misread(text)
         return found
 
     async def upgrade(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from drakit.errors import ClusterError, DrakitError, TimedOut, ToolFailed
 from drakit.process import Completed, relevant_lines
+from drakit.stack.names import printable
 
 NOT_FOUND = "release-not-found"
 
@@ -37,7 +38,7 @@ TABLE = (
     # Before repository-unreachable: a repository that answers 404 was reached.
     _row(
         "chart-not-found",
-        r'chart "[^"]+" (version "[^"]+" )?not found|path "[^"]+" not found|on source: .+: not found'
+        r'chart "[^"]+" (version "[^"]+" )?not found|path "[^"]+" not found|on source: .{1,500}: not found'
         r"|non-absolute URLs should be in form|failed to fetch \S+ : 404|Chart\.yaml file is missing",
         "Check the chart's version and place in the stack file.",
     ),
@@ -55,7 +56,7 @@ TABLE = (
     _row("forbidden", r"is forbidden: ", "Ask the cluster's administrator to allow this.", ClusterError),
     _row(
         "cluster-unreachable",
-        r"Kubernetes cluster unreachable|dial tcp .+: ",
+        r"Kubernetes cluster unreachable|dial tcp .{1,300}: ",
         "Check that the cluster runs, and that it can be reached from here.",
         ClusterError,
     ),
@@ -91,6 +92,13 @@ TABLE = (
         TimedOut,
     ),
 )
+
+
+def misread(text: str) -> ToolFailed:
+    """The error for a helm that printed something else than it should."""
+    said = printable(text.strip() or "nothing")
+    hint = "Check that `helm version` says 3.14 or newer, and that it is no wrapper that prints more."
+    return ToolFailed(f"Helm printed something that is not understood: {said}", hint=hint, code="helm-output")
 
 
 def failure(completed: Completed, *, doing: str, log: Path | None) -> DrakitError:

@@ -10,8 +10,13 @@ import base64
 import gzip
 import json
 import re
+import zlib
 
 SECRET_TYPE = "helm.sh/release.v1"  # noqa: S105  # a type of Secret
+
+
+MOST_BYTES = 64 * 1024 * 1024
+"""Of a record unpacked. A Secret has at most 1 MiB, which could unpack to a thousand times as much."""
 
 
 def secret_labels(release: str) -> dict[str, str]:
@@ -32,9 +37,9 @@ def with_api_version(record: str, group: str, version: str) -> str | None:
         ValueError: it is no record of Helm 3.
     """
     try:
-        document = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(record, validate=True), validate=True)))
+        document = json.loads(_unpacked(base64.b64decode(base64.b64decode(record, validate=True), validate=True)))
         manifest = str(document["manifest"])
-    except (OSError, EOFError, KeyError, TypeError) as error:
+    except (OSError, zlib.error, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"not a record of Helm 3: {error}") from error
     pattern = rf"^(apiVersion: [\"']?{re.escape(group)}/)[a-z0-9]+"
     document["manifest"] = re.sub(pattern, rf"\g<1>{version}", manifest, flags=re.MULTILINE)
@@ -42,3 +47,11 @@ def with_api_version(record: str, group: str, version: str) -> str | None:
         return None
     packed = gzip.compress(json.dumps(document).encode(), mtime=0)
     return base64.b64encode(base64.b64encode(packed)).decode()
+
+
+def _unpacked(packed: bytes) -> bytes:
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # gzip's format
+    content = unpacker.decompress(packed, MOST_BYTES)
+    if not unpacker.eof:
+        raise ValueError(f"it is cut short, or unpacks to more than {MOST_BYTES} bytes")
+    return content

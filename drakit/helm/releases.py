@@ -6,6 +6,7 @@ Nothing here waits for pods: drakit watches them itself. A release that is as it
 
 import asyncio
 import dataclasses
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from drakit.engine.events import Report
 from drakit.errors import DrakitError, TimedOut, UsageError
 from drakit.helm.atwork import at_work
 from drakit.helm.command import Command
-from drakit.helm.errors import NOT_FOUND
+from drakit.helm.errors import NOT_FOUND, misread
 from drakit.helm.fingerprint import LABEL, fingerprint
 from drakit.process import environment, has_exited
 
@@ -290,8 +291,11 @@ class Helm:
 
     async def _last_good(self, command: Command, release: Release) -> int | None:
         """The last revision that was deployed, if any."""
-        revisions = await command.history(release.name, namespace=release.namespace)
-        good = [int(r["revision"]) for r in revisions if r["status"] in (Status.DEPLOYED, Status.SUPERSEDED)]
+        revisions = await command.revisions(release.name, namespace=release.namespace)
+        try:
+            good = [int(r["revision"]) for r in revisions if r["status"] in (Status.DEPLOYED, Status.SUPERSEDED)]
+        except (KeyError, TypeError, ValueError) as error:
+            raise misread(json.dumps(revisions)) from error
         return max(good, default=None)
 
     def _command(self, doing: str, log: str, timeout: float) -> Command:
@@ -306,16 +310,19 @@ class Helm:
 
 
 def _installed(entry: Mapping[str, Any]) -> InstalledRelease:
-    chart = _CHART.fullmatch(entry["chart"])
-    return InstalledRelease(
-        name=entry["name"],
-        namespace=entry["namespace"],
-        chart=chart["name"] if chart else entry["chart"],
-        version=chart["version"] if chart else "",
-        app_version=entry["app_version"],
-        status=Status(entry["status"]),
-        revision=int(entry["revision"]),
-    )
+    try:
+        chart = _CHART.fullmatch(entry["chart"])
+        return InstalledRelease(
+            name=str(entry["name"]),
+            namespace=str(entry["namespace"]),
+            chart=chart["name"] if chart else entry["chart"],
+            version=chart["version"] if chart else "",
+            app_version=str(entry["app_version"]),
+            status=Status(entry["status"]),
+            revision=int(entry["revision"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise misread(json.dumps(entry)) from error
 
 
 def _find(installed: Sequence[InstalledRelease], release: Release) -> InstalledRelease | None:

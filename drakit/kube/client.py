@@ -20,6 +20,8 @@ from drakit.kube.kinds import RESOURCE_GROUP, RESOURCE_VERSIONS, Kind, Object, R
 
 FIELD_MANAGER = "drakit"
 REQUEST_SECONDS = 15.0
+MOST_LOG_BYTES = 1024 * 1024
+"""Of a container's log: what a demo prints is a few KiB, and a container of another may print without end."""
 
 
 class Kube:
@@ -189,13 +191,30 @@ class Kube:
                 raise
         return True
 
+    async def evict(self, pod: str, namespace: str) -> str:
+        """Ask a pod to go as `kubectl drain` does; says what holds it, a PodDisruptionBudget, or nothing."""
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": namespace},
+        }
+        with _errors(self.server, f"Pod {pod}"):
+            response = await self._raw.post(f"api/v1/namespaces/{namespace}/pods/{pod}/eviction", json=body)
+            if response.status_code == httpx2.codes.TOO_MANY_REQUESTS:
+                details = response.json().get("details") or {}
+                causes = [str(cause.get("message", "")) for cause in details.get("causes", ())]
+                return " ".join(causes) or str(response.json().get("message", "its PodDisruptionBudget forbids it"))
+            if response.status_code != httpx2.codes.NOT_FOUND:
+                response.raise_for_status()
+        return ""
+
     async def follow_log(self, namespace: str, pod: str, container: str) -> AsyncIterator[str]:
-        """The lines of a container's log, those to come included; ends when the container does."""
+        """The lines of a container's log, those to come included, up to its end or `MOST_LOG_BYTES`."""
         with _errors(self.server, f"log of pod {pod}"):
             async with self._raw.stream(
                 "GET",
                 f"api/v1/namespaces/{namespace}/pods/{pod}/log",
-                params={"container": container, "follow": "true"},
+                params={"container": container, "follow": "true", "limitBytes": str(MOST_LOG_BYTES)},
                 timeout=httpx2.Timeout(REQUEST_SECONDS, read=None),
             ) as response:
                 response.raise_for_status()

@@ -1,6 +1,7 @@
 """Watching: a store that follows the cluster, and waiting until it shows what is wanted."""
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,10 @@ Key = tuple[str, str]
 
 FIRST_RETRY_SECONDS = 0.05
 LAST_RETRY_SECONDS = 2.0
+OUTAGE_SECONDS = 10.0
+"""How long the API may not answer in the middle of a wait: an API server that is restarted is back by then."""
+PASSING = (429, 500, 502, 503, 504)
+"""HTTP statuses of an API server that starts, stops, or has too much to do."""
 
 
 def key_of(obj: Object) -> Key:
@@ -38,7 +43,7 @@ class Store:
         deleted: Callable[[Object], None],
         *,
         listed: Callable[[], None] = lambda: None,
-        patient: bool = True,
+        patience: float = math.inf,
     ) -> None:
         """List, then watch, for ever; after a broken watch list again, so that nothing is missed.
 
@@ -46,20 +51,23 @@ class Store:
             changed: called for every object that is there at first, and for each that is added or modified.
             deleted: called with the last known state of each that has gone.
             listed: called when `objects` is complete, before watching.
-            patient: keep trying while the API does not answer; otherwise the failure is raised.
+            patience: seconds for which the API may not answer, once it has; then that failure is raised, and any other
+                at once. Without a limit every failure is waited out.
         """
-        delay = FIRST_RETRY_SECONDS
+        delay, clock = FIRST_RETRY_SECONDS, asyncio.get_running_loop().time
+        until = -math.inf  # when patience ends; from the last answer on
         while True:
             try:
                 version = await self._list(changed, deleted)
+                delay, until = FIRST_RETRY_SECONDS, math.inf
                 listed()
-                delay = FIRST_RETRY_SECONDS
                 async for event, obj in self.kube.watch(
                     self.kind, version, self.namespace, labels=self.labels, fields=self.fields
                 ):
                     self._take(event, obj, changed, deleted)
             except ClusterError as error:
-                if not patient and error.code != "expired":
+                until = min(until, clock() + patience)
+                if patience < math.inf and error.code != "expired" and (not _passes(error) or clock() >= until):
                     raise
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, LAST_RETRY_SECONDS)
@@ -92,6 +100,10 @@ class Store:
             # Not over what `keep` has noted since.
             self.keep(obj)
             changed(self.objects[key_of(obj)])
+
+
+def _passes(error: ClusterError) -> bool:
+    return error.code == "unreachable" or error.details.get("status") in PASSING
 
 
 def _version(obj: Object) -> int:
@@ -136,7 +148,7 @@ async def wait_for(
 
     try:
         async with asyncio.timeout(timeout):
-            await store.follow(look, look, listed=listed, patient=False)
+            await store.follow(look, look, listed=listed, patience=OUTAGE_SECONDS)
     except _Satisfied:
         return dict(store.objects)
     except TimeoutError as error:

@@ -4,14 +4,22 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
+from drakit import moments
+from drakit.aws.findings import Finding
 from drakit.dra.devices import Device
 from drakit.errors import DrakitError
+from drakit.render.capacity import show_offerings, show_purchase, show_reservations
 from drakit.render.clean import clean
 from drakit.render.demo import show_demos
 from drakit.render.lint import show_findings
 from drakit.results import (
+    CapacityBuyResult,
+    CapacityFindResult,
+    CapacityListResult,
     DemoResult,
+    DoctorResult,
     DownResult,
+    GroupReservation,
     KubernetesVersion,
     LintResult,
     MigNode,
@@ -19,6 +27,7 @@ from drakit.results import (
     PlanResult,
     Result,
     ScaleResult,
+    ScheduledSize,
     StatusResult,
     TextResult,
     ToolsResult,
@@ -27,6 +36,8 @@ from drakit.results import (
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from drakit.aws.costs import CostItem
 
 Line = str
 NARROW = 80
@@ -120,20 +131,29 @@ def _(result: PlanResult, page: _Page) -> None:
     if result.checks:
         page.line()
         page.table(("CHECK", "", "FOUND"), [(c.name, "ok" if c.ok else "FAILED", c.evidence) for c in result.checks])
-    warnings = [finding for finding in result.findings if finding.level != "INFO" or page.verbose]
-    for finding in warnings:
-        page.line()
-        page.line(f"{finding.level}: {finding.name}: {finding.message}")
-        if finding.remedy:
-            page.line(f"  {finding.remedy}")
+    for finding in result.findings:
+        if finding.level != "INFO" or page.verbose:
+            page.line()
+            _finding(finding, page)
     page.line()
-    for item in result.costs:
-        price = "unknown" if item.hourly is None else f"${item.hourly:.4f}"
-        page.line(f"{price:>9}  {item.count:g} x {item.name}{f' ({item.note})' if item.note else ''}")
-    origins = "".join(f"; {origin}" for origin in sorted({item.price.origin for item in result.costs if item.price}))
-    page.line(f"${result.hourly_cost:.2f} an hour with the nodes it starts with{origins}.")
+    _costs(result.costs, page)
+    page.line(f"${result.hourly_cost:.2f} an hour with the nodes it starts with{_origins(result.costs)}.")
     if result.saved:
         page.line(f"Saved: `drakit up --plan {result.saved}` applies just this.")
+
+
+@_register(DoctorResult)
+def _(result: DoctorResult, page: _Page) -> None:
+    for finding in result.findings:
+        _finding(finding, page)
+    wrong = sum(finding.level != "INFO" for finding in result.findings)
+    page.line(f"{result.stack} ({result.target}): {_count(wrong, 'thing') if wrong else 'nothing'} to look at")
+
+
+def _finding(finding: Finding, page: _Page) -> None:
+    page.line(f"{finding.level}: {finding.name}: {finding.message}")
+    if finding.remedy:
+        page.line(f"  {finding.remedy}")
 
 
 @_register(MigResult)
@@ -146,13 +166,33 @@ def _(result: MigResult, page: _Page) -> None:
 @_register(ScaleResult)
 def _(result: ScaleResult, page: _Page) -> None:
     page.table(
-        ("NODE GROUP", "FROM", "TO", "READY"),
-        ((name, str(g.from_), str(g.to), str(g.ready)) for name, g in result.node_groups.items()),
+        ("NODE GROUP", "FROM", "TO", "READY", "MIN", "MAX"),
+        (
+            (name, str(g.from_), str(g.to), str(g.ready), str(g.min), str(g.max))
+            for name, g in result.node_groups.items()
+        ),
     )
-    page.line(
-        f"{_count(result.devices.published, 'device')} published; ${result.hourly_cost:.2f} an hour; "
-        f"{result.seconds:.1f} s"
-    )
+    page.line()
+    for change in result.changes:
+        page.line(f"Changed: {change.path} ({change.effect}). {change.note}")
+    for each in result.scheduled:
+        page.line(_scheduled(each))
+    published = _count(result.devices.published, "device")
+    page.line(f"GPUs: {result.gpus.before} before, {result.gpus.after} now; {published} published")
+    if result.price_sources:
+        page.line(
+            f"Cost: ${result.hourly_cost_before:.2f} an hour before, ${result.hourly_cost:.2f} now, "
+            f"${result.monthly_cost:.0f} a month"
+        )
+        page.line(f"Prices: {'; '.join(result.price_sources)}")
+    if result.remembered:
+        page.line(f"Written to {result.remembered}")
+    page.line(f"{result.seconds:.1f} s")
+
+
+def _scheduled(each: ScheduledSize) -> str:
+    size = "its own size" if each.desired is None else _count(each.desired, "node")
+    return f"Scheduled: {each.group}: {size} from {moments.local(each.at)} ({each.name})"
 
 
 @_register(StatusResult)
@@ -173,12 +213,33 @@ def _(result: StatusResult, page: _Page) -> None:
     page.line()
     summary = result.summary
     mig = f", {summary.mig_devices} MIG devices" if summary.mig_devices else ""
-    page.line(
-        f"{_count(summary.gpus, 'GPU')}{mig}: {summary.allocated} allocated, {summary.free} free. "
-        f"${result.hourly_cost:.2f} an hour."
-    )
+    page.line(f"{_count(summary.gpus, 'GPU')}{mig}: {summary.allocated} allocated, {summary.free} free.")
+    if result.costs:
+        _costs(result.costs, page)
+        since = f"; ${result.spent.usd:.2f} since {moments.local(result.spent.since)}" if result.spent else ""
+        page.line(f"${result.hourly_cost:.2f} an hour now{since}{_origins(result.costs)}.")
+    for reserved in result.reservations:
+        page.line(_reservation(reserved))
+    for each in result.scheduled:
+        page.line(_scheduled(each))
     for problem in result.problems:
         page.line(f"problem: {problem}", style="yellow")
+
+
+def _reservation(each: GroupReservation) -> str:
+    times = ((each.start, "starts"), (each.drain, "drained"), (each.end, "ends"))
+    words = [f"{word} {moments.local(at)}" for at, word in times if at and (word != "starts" or each.state != "active")]
+    return f"Reservation of {each.group}: {each.id} ({each.type}), {', '.join([each.state, *words])}"
+
+
+def _costs(items: "Sequence[CostItem]", page: _Page) -> None:
+    for item in items:
+        price = "unknown" if item.hourly is None else f"${item.hourly:.4f}"
+        page.line(f"{price:>9}  {item.count:g} x {item.name}{f' ({item.note})' if item.note else ''}")
+
+
+def _origins(items: "Sequence[CostItem]") -> str:
+    return "".join(f"; {origin}" for origin in sorted({item.price.origin for item in items if item.price}))
 
 
 def _device(device: Device, page: _Page) -> Sequence[str]:
@@ -196,15 +257,19 @@ def _device(device: Device, page: _Page) -> Sequence[str]:
 
 _register(DemoResult)(show_demos)
 _register(LintResult)(show_findings)
+_register(CapacityListResult)(show_reservations)
+_register(CapacityFindResult)(show_offerings)
+_register(CapacityBuyResult)(show_purchase)
 
 
 @_register(DownResult)
 def _(result: DownResult, page: _Page) -> None:
     removed = ", ".join(_count(count, kind.replace("_", " ")) for kind, count in result.removed.items())
     left = len(result.leftovers) or "nothing"
-    page.line(f"Removed: {removed or 'nothing was there'}. Left over: {left}. {result.seconds:.1f} s")
-    for item in result.leftovers:
-        page.line(f"  {item}")
+    saving = f" ${result.hourly_saving:.2f} an hour less." if result.hourly_saving and not result.leftovers else ""
+    page.line(f"Removed: {removed or 'nothing was there'}. Left over: {left}.{saving} {result.seconds:.1f} s")
+    for item in result.kept:
+        page.line(f"  kept: {item.kind} {item.id}: {item.why}")
 
 
 @_register(ToolsResult)

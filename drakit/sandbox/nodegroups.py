@@ -69,9 +69,17 @@ async def apply_group(kube: Kube, group: NodeGroup) -> None:
     await kube.apply(CONFIG_MAP, group.to_config_map())
 
 
-async def scale_group(kube: Kube, group: NodeGroup, desired: int) -> None:
-    """Set how many nodes a group shall have."""
-    await kube.apply(CONFIG_MAP, replace(group, desired=desired).to_config_map())
+async def scale_group(
+    kube: Kube, group: NodeGroup, desired: int | None = None, *, min: int | None = None, max: int | None = None
+) -> None:
+    """Set how many nodes a group shall have, and may have; None leaves a number as it is."""
+    changed = replace(
+        group,
+        desired=group.desired if desired is None else desired,
+        min=group.min if min is None else min,
+        max=group.max if max is None else max,
+    )
+    await kube.apply(CONFIG_MAP, changed.to_config_map())
 
 
 async def delete_group(kube: Kube, name: str) -> None:

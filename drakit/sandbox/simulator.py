@@ -182,8 +182,8 @@ class Simulator:
         for group_name, names in members.items():
             surplus = len(names) - wanted.get(group_name, 0)
             if surplus > 0:
-                # Idle nodes first; among equals the youngest.
-                names.sort(key=lambda name: (self._busy(name), -self._age(name)))
+                # Those that somebody has cordoned, then idle ones; among equals the youngest.
+                names.sort(key=lambda name: (not self._is_cordoned(name), self._busy(name), -self._age(name)))
                 for name in names[:surplus]:
                     # Not while the last try still waits: nobody would take the name off again.
                     if ("leave", name) not in self._work:
@@ -192,6 +192,9 @@ class Simulator:
 
     def _busy(self, node: str) -> int:
         return sum(1 for pod in self._pods_on(node) if not _is_daemon(pod))
+
+    def _is_cordoned(self, node: str) -> bool:
+        return bool(self._nodes.objects["", node]["spec"].get("unschedulable"))
 
     def _age(self, node: str) -> float:
         created = self._nodes.objects["", node]["metadata"]["creationTimestamp"]

@@ -137,7 +137,7 @@ class _Reader:
             return self._mapping(path)
         if isinstance(event, SequenceStartEvent):
             return self._sequence(path)
-        return _scalar(event) if isinstance(event, ScalarEvent) else None
+        return scalar(event.value, event.style) if isinstance(event, ScalarEvent) else None
 
     def _mapping(self, path: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -176,9 +176,9 @@ _WORDS = {
 }  # fmt: skip
 
 
-def _scalar(event: ScalarEvent) -> object:
-    text: str = event.value
-    if event.style:
+def scalar(text: str, style: str | None) -> object:
+    """What a scalar stands for that is written as `text`, plain or in the given style."""
+    if style:
         return text
     if text in _WORDS:
         return _WORDS[text]

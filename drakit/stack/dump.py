@@ -80,7 +80,14 @@ gpu:
   operator:  {enabled: true, version: v26.3.3}
   draDriver: {enabled: true, version: 0.4.1, featureGates: {TimeSlicingSettings: true, MPSSupport: true}}
 
-addons: {kuberay: false, argoWorkflows: false, jupyterhub: false}
+addons:                          # Helm releases beside NVIDIA's; docs/addons.md
+  kuberay: false
+  argoWorkflows: false
+  argoEvents: false
+  jupyterhub: false
+  awsLoadBalancerController: false
+  efsCsiDriver: false
+  kubePrometheusStack: false
 limits: {maxHourlyCost: 50}      # US dollars; above it drakit asks first
 """
 

@@ -38,7 +38,7 @@ _TAG_KEY = r"^[A-Za-z0-9 _.:/=+@-]{1,128}$"
 _TAG_VALUE = r"^[A-Za-z0-9 _.:/=+@-]{0,256}$"
 _GATE = r"^[A-Z][A-Za-z0-9]{0,62}$"
 _CIDR = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}$"
-_PRINTABLE = r"^[^\p{Cc}]+$"
+_PRINTABLE = r"^[^\p{Cc}\p{Zl}\p{Zp}\u{61c}\u{200e}\u{200f}\u{202a}-\u{202e}\u{2066}-\u{2069}]+$"
 
 PATTERNS: Mapping[str, str] = {
     _DNS_LABEL: "is not a DNS label of at most 40 characters (lower-case letters, digits and -)",
@@ -221,11 +221,9 @@ class Addons(_Section):
     argo_events: Annotated[StrictBool, Field(description="Argo Events.")] = False
     jupyterhub: Annotated[StrictBool, Field(description="JupyterHub.")] = False
     aws_load_balancer_controller: Annotated[
-        StrictBool, Field(description="The AWS Load Balancer Controller; its IAM role is yours to give.")
+        StrictBool, Field(description="The AWS Load Balancer Controller, with its IAM role.")
     ] = False
-    efs_csi_driver: Annotated[
-        StrictBool, Field(description="The CSI driver of Amazon EFS; its IAM role is yours to give.")
-    ] = False
+    efs_csi_driver: Annotated[StrictBool, Field(description="The CSI driver of Amazon EFS, with its IAM role.")] = False
     kube_prometheus_stack: Annotated[
         StrictBool, Field(description="Prometheus, Grafana and their operator, with the GPUs' metrics.")
     ] = False
@@ -248,7 +246,7 @@ class Stack(_Section):
     name: Annotated[Name, Field(description="Name of the stack and its cluster; the target's if omitted.")] = Field(
         default_factory=lambda data: _target(data).name
     )
-    blueprint: Annotated[Text, Field(description="A built-in blueprint or a folder; the target's if omitted.")] = Field(
+    blueprint: Annotated[Text, Field(description="The target's blueprint, or on EKS a folder of your own.")] = Field(
         default_factory=lambda data: _target(data).blueprint
     )
     kubernetes_version: Annotated[
@@ -280,8 +278,11 @@ class Stack(_Section):
     @field_validator("blueprint")
     @classmethod
     def _blueprint_of_target(cls, value: str, info: ValidationInfo) -> str:
-        own = [_target(info.data).blueprint] if "target" in info.data else [each.blueprint for each in TARGETS.values()]
-        return _one_of_or_folder(value, own, "built-in blueprints of the target")
+        targets = [_target(info.data)] if "target" in info.data else list(TARGETS.values())
+        names = [each.blueprint for each in targets]
+        if not any(each.own_blueprint for each in targets) and value not in names:
+            raise ValueError(f"target {info.data['target']} has no blueprint but {names[0]}")
+        return _one_of_or_folder(value, names, "built-in blueprints of the target")
 
     @field_validator("charts")
     @classmethod

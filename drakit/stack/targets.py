@@ -15,6 +15,7 @@ class Target:
     Args:
         kubernetes_versions: the minor versions it offers, the default first.
         blueprint: the built-in blueprint that makes it.
+        own_blueprint: whether a folder of the user's own can make it instead.
         charts: the charts it installs by default.
         any_instance_type: whether it takes instance types that the catalogue does not know.
         name: the name of a stack that has none.
@@ -23,6 +24,7 @@ class Target:
 
     kubernetes_versions: tuple[str, ...]
     blueprint: str
+    own_blueprint: bool
     charts: str
     any_instance_type: bool
     name: str
@@ -34,6 +36,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType({
         # The versions that blueprints/sandbox/controlplane builds.
         kubernetes_versions=("1.33", "1.35"),
         blueprint="sandbox",
+        own_blueprint=False,  # it is how drakit starts its own processes
         charts="builtin",
         # A simulated node needs to know what it simulates.
         any_instance_type=False,
@@ -49,6 +52,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType({
         # DRA is on from EKS 1.33.
         kubernetes_versions=("1.33", "1.34", "1.35", "1.36"),
         blueprint="jark",
+        own_blueprint=True,
         charts="upstream",
         any_instance_type=True,
         name="jark",

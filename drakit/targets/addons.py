@@ -24,7 +24,6 @@ class Addon:
         chart: the chart's name, and the release's.
         repo: the URL of its publisher's chart repository.
         values: what drakit gives it, from the stack.
-        role: the service account whose pods call AWS, which must have an IAM role; None where none does.
     """
 
     attribute: str
@@ -33,7 +32,6 @@ class Addon:
     repo: str
     namespace: str
     values: Callable[[Stack], Mapping[str, Any]]
-    role: str | None = None
 
     @property
     def field(self) -> str:
@@ -65,8 +63,8 @@ def _load_balancer_controller(stack: Stack) -> Mapping[str, Any]:
     return {
         "clusterName": stack.name,
         "region": stack.aws.region,
-        # The blueprint's VPC, without its id.
-        "vpcTags": {"Name": stack.name, "drakit/stack": stack.name},
+        # The blueprint's VPC, without its id, and without asking the instance's metadata for it.
+        "vpcTags": {"drakit/stack": stack.name},
         # Without a pod behind it, it refuses every Service of the releases that are installed at the same time.
         "enableServiceMutatorWebhook": False,
     }
@@ -107,9 +105,9 @@ ADDONS: Sequence[Addon] = (
     Addon("argo_events", "argo-events", "2.4.22", ARGO, "argo-events", _nothing),
     Addon("jupyterhub", "jupyterhub", "4.4.0", "https://hub.jupyter.org/helm-chart", "jupyterhub", _jupyterhub),
     Addon("aws_load_balancer_controller", "aws-load-balancer-controller", "3.5.0", "https://aws.github.io/eks-charts",
-          "kube-system", _load_balancer_controller, role="aws-load-balancer-controller"),
+          "kube-system", _load_balancer_controller),
     Addon("efs_csi_driver", "aws-efs-csi-driver", "4.4.1", "https://kubernetes-sigs.github.io/aws-efs-csi-driver",
-          "kube-system", _efs, role="efs-csi-controller-sa"),
+          "kube-system", _efs),
     Addon("kube_prometheus_stack", "kube-prometheus-stack", "88.5.3",
           "https://prometheus-community.github.io/helm-charts", "kube-prometheus-stack", _prometheus),
 )  # fmt: skip

@@ -3,13 +3,14 @@
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from drakit.errors import UsageError
 from drakit.packaged import packaged
 from drakit.stack.model import Stack
+from drakit.stack.names import MAX_SIZE
 from drakit.targets.addons import ADDONS
 
 NGC = "https://helm.ngc.nvidia.com/nvidia"
@@ -93,10 +94,10 @@ def _in_folder(folder: Path, name: str, version: str, *, stand_in: bool) -> Char
     if (folder / name / "Chart.yaml").exists():
         found = _version_of(folder / name / "Chart.yaml")
         if found is None or found.lstrip("v") == version.lstrip("v"):
-            return Chart(str(folder / name))
+            return _contained(folder / name, folder)
         if found.endswith("-devel"):  # a checkout: the version is set when the chart is released
             text = f"The chart {folder / name} says it is {found}; it is taken for {version}."
-            return Chart(str(folder / name), warning=text)
+            return replace(_contained(folder / name, folder), warning=text)
         there.insert(0, f"{name}/ of version {found}")
     if wanted:
         return Chart(str(wanted[0]))
@@ -113,12 +114,30 @@ def _in_folder(folder: Path, name: str, version: str, *, stand_in: bool) -> Char
 def _version_of(file: Path) -> str | None:
     """The version in a Chart.yaml; None where it says none that can be read: Helm then says what is wrong."""
     # Only with a folder of charts: it takes longer to import than to run.
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    from drakit.stack.document import Unreadable, read_document
 
     try:
-        document = YAML(typ="safe").load(file.read_text(errors="replace"))
-    except (YAMLError, OSError):
+        with file.open(encoding="utf-8", errors="replace") as opened:
+            document = read_document(opened.read(MAX_SIZE + 1)).data
+    except (Unreadable, OSError):
         return None
     version = document.get("version") if isinstance(document, dict) else None
-    return str(version) if version is not None else None
+    return None if version is None or isinstance(version, dict | list) else str(version)
+
+
+def _contained(chart: Path, folder: Path) -> Chart:
+    """An unpacked chart, of which no link leads elsewhere: a template can put any file of the chart into the cluster.
+
+    Of archives Helm refuses links and paths that lead out itself.
+    """
+    inside = (chart.resolve(), folder)
+    for place, folders, files in os.walk(chart):
+        for name in (*folders, *files):
+            path = Path(place, name)
+            if path.is_symlink() and not any(path.resolve().is_relative_to(each) for each in inside):
+                raise UsageError(
+                    f"The chart {chart} has a link that leads out of the charts folder: {path}.",
+                    hint="Put the file itself there, if the chart is to have it.",
+                    code="chart-leads-outside",
+                )
+    return Chart(str(chart))

@@ -2,41 +2,80 @@
 
 import asyncio
 import json
+import math
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from drakit.aws.clusters import Sizes, find_cluster, nodegroups, update_sizes, wait_for_update, was_created
+from drakit.aws.clusters import (
+    Nodegroup,
+    find_cluster,
+    nodegroups,
+    scaling_activities,
+    schedule_size,
+    scheduled_actions,
+    terminate_node,
+    update_sizes,
+    wait_for_update,
+    was_created,
+)
 from drakit.aws.costs import Cost, Nodes, hourly_cost
-from drakit.aws.findings import Finding
+from drakit.aws.errors import hint_of
+from drakit.aws.findings import Finding, refuse_errors
 from drakit.aws.kubeconfig import write_kubeconfig
+from drakit.aws.leftovers import Keep, Leftover
 from drakit.aws.preflight import preflight
 from drakit.aws.prices import Prices
 from drakit.aws.pricetable import INSTANCES
-from drakit.aws.reservations import find_reservation
+from drakit.aws.reservations import (
+    CapacityReservation,
+    block_moments,
+    elsewhere,
+    find_reservation,
+    reservation_for_scale,
+)
 from drakit.aws.retold import retold
 from drakit.aws.session import Aws
 from drakit.aws.versions import Support, eks_versions
+from drakit.aws.zones import subnet_zones, zones
 from drakit.dra.evidence import Check
 from drakit.engine.events import Report
 from drakit.engine.workspace import Workspace
 from drakit.errors import ClusterError
 from drakit.kube.client import Kube
-from drakit.stack.model import Stack
-from drakit.targets.base import GroupSize, Health
+from drakit.kube.kinds import Object
+from drakit.results import GroupReservation, Kept, ScheduledSize
+from drakit.stack.model import Reservation, Stack
+from drakit.targets.base import (
+    GroupSize,
+    Health,
+    Reserved,
+    SizeChange,
+    Standing,
+    Swept,
+    Trouble,
+    group_of,
+)
+from drakit.targets.blueprints import check_blueprint
+from drakit.targets.eks_teardown import Teardown
 from drakit.targets.jark_plan import plan_checks
 from drakit.targets.jark_variables import jark_variables
 from drakit.terraform import Terraform
-from drakit.tools import FoundTool, Tool
+from drakit.tools import TERRAFORM_FOR_EKS, FoundTool, Tool
 from drakit.tools.cache import cache_folder
 
 PLUGIN_FOLDER = "DRAKIT_TF_PLUGIN_DIR"
 """Where Terraform's providers lie, in the layout of a filesystem mirror; without it they come from the registry."""
-CLUSTER = "aws_eks_cluster.this"
-PROTECTION = "terraform_data.deletion_protection[0]"
-"""What keeps every plan from destroying the cluster: see blueprints/jark/protection.tf."""
+_CLUSTER = re.compile(r"(.*\.)?aws_eks_cluster\.[^.]+")
+SCHEDULED = "drakit scale --at-start"
+"""The name of drakit's scheduled action in an Auto Scaling group; there is one at most."""
+LAUNCH_ISSUES = frozenset({"AsgInstanceLaunchFailures", "InsufficientFreeAddresses"})
+"""Issues of a node group that repeat what its Auto Scaling group's activities say."""
 ROOT_VOLUME_GIB = 100
 """The blueprint's root volume of each node."""
 
@@ -51,14 +90,16 @@ class EksTarget:
     name = "eks"
     blueprint = "jark"
     costs_money = True
+    leaves_behind = True
 
     def __init__(self, stack: Stack, environment: Mapping[str, str] | None = None) -> None:
         self._stack = stack
         self._environment = dict(environment or {})
         self._aws = Aws(stack.aws.region, stack.aws.profile)
+        self._teardown = Teardown(self._aws, stack)
 
     def tools(self, stack: Stack) -> Sequence[Tool]:
-        return []
+        return [TERRAFORM_FOR_EKS]
 
     def terraform_options(self) -> Mapping[str, Any]:
         folder = os.environ.get(PLUGIN_FOLDER)
@@ -97,11 +138,12 @@ class EksTarget:
     async def plan_checks(self, stack: Stack, terraform: Terraform, plan: Path) -> Sequence[Check]:
         return plan_checks(stack, await terraform.show(plan))
 
-    async def unlock(self, terraform: Terraform) -> None:
-        await terraform.forget(PROTECTION)
+    async def unlock(self, terraform: Terraform, keep: Keep) -> None:
+        await self._teardown.unlock(terraform, keep)
 
     def check(self, stack: Stack, workspace: Workspace) -> None:
-        """Everything that stands in the way is AWS's to tell: see `preflight`."""
+        # The rest of what stands in the way is AWS's to tell: see `preflight`.
+        check_blueprint(stack, workspace.root)
 
     async def preflight(self, stack: Stack) -> Sequence[Finding]:
         return await preflight(stack, self._aws)
@@ -142,25 +184,119 @@ class EksTarget:
         groups = await nodegroups(self._aws, self._stack.name)
         definitions = self._stack.node_groups
         return {
-            each.group: GroupSize(each.desired, (*each.instance_types, definitions[each.group].instance_type)[0])
+            each.group: GroupSize(
+                each.desired, (*each.instance_types, definitions[each.group].instance_type)[0], each.min, each.max
+            )
             for each in groups
             if each.group in definitions
         }
 
-    async def scale(self, kube: Kube, sizes: Mapping[str, int], timeout: float) -> None:
-        names = {each.group: each.name for each in await nodegroups(self._aws, self._stack.name)}
-        await asyncio.gather(*(self._scale(names[name], desired, timeout) for name, desired in sizes.items()))
+    async def scale(
+        self, kube: Kube, changes: Mapping[str, SizeChange], timeout: float, *, leaving: Sequence[Object] = ()
+    ) -> None:
+        groups = await self._groups(changes)
+        gone = {name: [node for node in leaving if group_of(node) == name] for name in changes}
+        await asyncio.gather(
+            *(self._scale(groups[name], change, gone[name], timeout) for name, change in changes.items())
+        )
+
+    async def troubles(self, groups: Collection[str]) -> Sequence[Trouble]:
+        found = await asyncio.gather(*(self._troubles(each) for each in (await self._groups(groups)).values()))
+        return [trouble for troubles in found for trouble in troubles]
+
+    async def reserved(self, stack: Stack, group: str, id: str, nodes: int, *, at_start: bool) -> Reserved:
+        aws, name = self._aws, stack.name
+        found, identity, groups, own, usable = await asyncio.gather(
+            find_reservation(aws, id), aws.identity(), self._groups([group]), subnet_zones(aws, name), zones(aws)
+        )
+        reservation = stack.node_groups[group].reservation
+        there = reservation is not None and reservation.id == id and group in groups
+        findings = reservation_for_scale(
+            id,
+            found,
+            group_name=group,
+            group=stack.node_groups[group],
+            nodes=nodes,
+            running=min(groups[group].desired, found.used) if there and found else 0,
+            account=identity.account,
+            region=stack.aws.region,
+            elsewhere=await elsewhere(aws, id) if found is None else None,
+            subnet_zones=own,
+            zones=usable,
+            at_start=at_start,
+        )
+        refuse_errors(findings)
+        assert found is not None
+        return Reserved(
+            Reservation.model_validate({"id": id, "type": found.kind.stack_type}),
+            found.start if found.starts_later else None,
+            tuple(finding.message for finding in findings),
+        )
+
+    async def reservations(self, stack: Stack) -> Sequence[GroupReservation]:
+        wanted = {name: each.reservation for name, each in stack.node_groups.items() if each.reservation}
+        found = await asyncio.gather(*(find_reservation(self._aws, each.id) for each in wanted.values()))
+        return [
+            _group_reservation(name, each, there) for (name, each), there in zip(wanted.items(), found, strict=True)
+        ]
+
+    async def schedule(self, group: str, desired: int, at: datetime) -> None:
+        nodegroup = (await self._groups([group]))[group]
+        for name in nodegroup.autoscaling_groups:
+            await schedule_size(self._aws, name, SCHEDULED, desired, at)
+
+    async def scheduled(self) -> Sequence[ScheduledSize]:
+        groups = await nodegroups(self._aws, self._stack.name)
+        places = [(each.group, name) for each in groups for name in each.autoscaling_groups]
+        found = await asyncio.gather(*(scheduled_actions(self._aws, name) for _, name in places))
+        actions = [
+            ScheduledSize(group, action.name, action.start, action.desired)
+            for (group, _), each in zip(places, found, strict=True)
+            for action in each
+        ]
+        return sorted(actions, key=lambda action: action.at)
+
+    async def _groups(self, names: Collection[str]) -> dict[str, Nodegroup]:
+        groups = await nodegroups(self._aws, self._stack.name)
+        return {each.group: each for each in groups if each.group in names}
 
     async def _whole(self, address: str) -> bool:
         # EKS goes on making a cluster whose `up` was interrupted; to make it anew would take twice as long.
-        return address == CLUSTER and await was_created(self._aws, self._stack.name)
+        return bool(_CLUSTER.fullmatch(address)) and await was_created(self._aws, self._stack.name)
 
-    async def _scale(self, nodegroup: str, desired: int, timeout: float) -> None:
-        update = await update_sizes(self._aws, self._stack.name, nodegroup, Sizes(desired=desired))
-        await wait_for_update(self._aws, self._stack.name, update, timeout=timeout, nodegroup=nodegroup)
+    async def _scale(self, group: Nodegroup, change: SizeChange, leaving: Sequence[Object], timeout: float) -> None:
+        if leaving:
+            # Auto Scaling refuses to go below the minimum. Which instances go can be said to it alone.
+            if change.min is not None and change.min < group.min:
+                await self._update(group, SizeChange(min=change.min), timeout)
+            await asyncio.gather(*(terminate_node(self._aws, instance_of(node)) for node in leaving))
+        await self._update(group, change, timeout)
+
+    async def _update(self, group: Nodegroup, change: SizeChange, timeout: float) -> None:
+        name = group.name
+        update = await update_sizes(
+            self._aws, self._stack.name, name, desired=change.desired, min=change.min, max=change.max
+        )
+        await wait_for_update(self._aws, self._stack.name, update, timeout=timeout, nodegroup=name)
+
+    async def _troubles(self, group: Nodegroup) -> list[Trouble]:
+        found = [
+            Trouble(group.group, f"{issue.code} {issue.message}", issue.kind or "aws-refused", f"EKS: {issue.message}")
+            for issue in group.issues
+            # What Auto Scaling says itself, newer and once for each try, is below.
+            if issue.code not in LAUNCH_ISSUES
+        ]
+        newest = await asyncio.gather(*(scaling_activities(self._aws, n, limit=1) for n in group.autoscaling_groups))
+        found += [
+            Trouble(group.group, activity.id, activity.kind, f"Auto Scaling: {activity.message}")
+            for activities in newest
+            for activity in activities
+            if activity.kind
+        ]
+        return [replace(each, remedy=hint_of(each.code)) for each in found]
 
     def hourly_cost(self, instance_types: Sequence[str]) -> float:
-        return sum(INSTANCES.get(name, 0.0) for name in instance_types)
+        return sum(INSTANCES.get(name, math.inf) for name in instance_types)
 
     async def cost(self, stack: Stack, sizes: Mapping[str, int]) -> Cost:
         versions = await eks_versions(self._aws)
@@ -178,10 +314,39 @@ class EksTarget:
             volume_gib=ROOT_VOLUME_GIB * sum(each.count for each in nodes),
         )
 
-    async def sweep(self, workspace: Workspace) -> Sequence[str]:
-        cluster = await find_cluster(self._aws, self._stack.name)
-        ours = cluster is not None and cluster.stack == self._stack.name
-        return [f"EKS cluster {self._stack.name} in {self._stack.aws.region}"] if ours else []
+    async def standing(self, workspace: Workspace, keep: Keep) -> Standing:
+        return await self._teardown.standing(keep)
+
+    async def empty(self, timeout: float) -> int:
+        return await self._teardown.empty(timeout)
+
+    async def clear(self, known: Collection[str], report: Report, timeout: float) -> Mapping[str, int]:
+        return await self._teardown.clear(known, report, timeout)
+
+    async def sweep(self, workspace: Workspace, keep: Keep, report: Report, timeout: float) -> Swept:
+        return await self._teardown.sweep(keep, report, timeout)
+
+    async def leftovers(self, workspace: Workspace, keep: Keep) -> tuple[Leftover, ...]:
+        return await self._teardown.leftovers(keep)
+
+    async def kept(self, keep: Keep) -> tuple[Kept, ...]:
+        return await self._teardown.kept(keep)
+
+    async def stacks(self) -> Sequence[str]:
+        return await self._teardown.stacks()
+
+
+def instance_of(node: Object) -> str:
+    """The id of the EC2 instance that a Node is: the end of its providerID, aws:///us-west-2a/i-0123456789abcdef0."""
+    return str(node["spec"].get("providerID", "")).rpartition("/")[2]
+
+
+def _group_reservation(group: str, named: Reservation, found: CapacityReservation | None) -> GroupReservation:
+    if found is None:
+        return GroupReservation(group, named.id, named.type, "unknown")
+    moments = block_moments(found)
+    drain = moments.drain if moments else None
+    return GroupReservation(group, found.id, found.kind.stack_type, found.state, found.start, drain, found.end)
 
 
 def _prepaid(stack: Stack, name: str) -> bool:

@@ -5,12 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from drakit.aws.reservations import CapacityReservation
-from drakit.dra.catalogue import INSTANCE_TYPES
+from drakit.dra.catalogue import has_nvidia_gpu
 from drakit.stack.model import NodeGroup, Stack
 from drakit.targets.groups import definition
 
-# Families with NVIDIA GPUs that the catalogue does not know; g4ad has AMD's. EC2 instance type naming conventions.
-_NVIDIA_FAMILY = re.compile(r"p[3-9][a-z0-9-]*|g[4-9](?!ad)[a-z]*|gr[6-9][a-z]*")
 # A "g" after the generation stands for Graviton, "-gb" for a Grace CPU; a1 is older than the convention.
 _ARM_FAMILY = re.compile(r"a1|[a-z]+[0-9]+([a-fh-z]*g[a-z]*.*|.*-gb.*)")
 
@@ -45,7 +43,7 @@ def _definition(
     name: str, group: NodeGroup, reservations: Mapping[str, CapacityReservation], shared: str
 ) -> Mapping[str, Any]:
     """A node group as the blueprint takes it."""
-    family, gpu = group.instance_type.partition(".")[0], _has_nvidia_gpu(group.instance_type)
+    family, gpu = group.instance_type.partition(".")[0], has_nvidia_gpu(group.instance_type)
     made = definition(name, group, gpu=gpu, labels={"node-type": family} if gpu and family.startswith("p") else {})
     made["ami_type"] = _ami_type(group.instance_type)
     if group.reservation is not None:
@@ -66,13 +64,7 @@ def _reservation(group: NodeGroup, reservations: Mapping[str, CapacityReservatio
     return reservation
 
 
-def _has_nvidia_gpu(instance_type: str) -> bool:
-    if known := INSTANCE_TYPES.get(instance_type):
-        return known.gpu is not None
-    return _NVIDIA_FAMILY.fullmatch(instance_type.partition(".")[0]) is not None
-
-
 def _ami_type(instance_type: str) -> str:
     """The EKS optimised image for a type: Amazon Linux 2023, with NVIDIA's driver where there is a GPU."""
     architecture = "ARM_64" if _ARM_FAMILY.fullmatch(instance_type.partition(".")[0]) else "x86_64"
-    return f"AL2023_{architecture}_{'NVIDIA' if _has_nvidia_gpu(instance_type) else 'STANDARD'}"
+    return f"AL2023_{architecture}_{'NVIDIA' if has_nvidia_gpu(instance_type) else 'STANDARD'}"

@@ -12,7 +12,7 @@ from drakit.errors import UsageError
 from drakit.helm import Release
 from drakit.stack.model import Stack
 from drakit.stack.names import suggestion
-from drakit.targets.addons import wanted
+from drakit.targets.addons import ADDONS, wanted
 from drakit.targets.charts import Chart, emulated, find_chart
 
 OPERATOR = "gpu-operator"
@@ -49,6 +49,11 @@ def releases(stack: Stack, root: Path) -> Sequence[Release]:
     return (*gpu, *_addons(stack, root))
 
 
+def known_releases() -> Sequence[tuple[str, str]]:
+    """Name and namespace of every release that drakit can have made, in the order in which it installs them."""
+    return (*((name, name) for name in (OPERATOR, DRA_DRIVER)), *((each.chart, each.namespace) for each in ADDONS))
+
+
 def chart_warnings(stack: Stack, root: Path) -> Sequence[str]:
     """What to tell of the charts that `releases` takes: a sentence each.
 
@@ -62,13 +67,6 @@ def chart_warnings(stack: Stack, root: Path) -> Sequence[str]:
     if stack.charts == "builtin" and (addons := wanted(stack)):
         names = ", ".join(addon.field for addon in addons)
         warnings.append(f"Not installed, for drakit has no stand-ins of add-ons: {names}.")
-    elif not _simulated(stack):
-        warnings += [
-            f"addons.{addon.field}: the service account {addon.role} in {addon.namespace} needs an IAM role, "
-            "which drakit does not make: see docs/addons.md."
-            for addon in wanted(stack)
-            if addon.role
-        ]
     return tuple(warnings)
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,20 @@ from drakit.engine.events import Report
 from drakit.engine.workspace import Workspace
 from drakit.errors import PreflightError, TimedOut
 from drakit.kube.client import Kube
+from drakit.kube.kinds import Object
+from drakit.results import GroupReservation, Kept, ScheduledSize
 from drakit.sandbox import components, nodegroups, processes
 from drakit.sandbox.layout import Layout
 from drakit.stack.model import Stack
-from drakit.targets.base import GroupSize, Health
+from drakit.targets.base import (
+    GroupSize,
+    Health,
+    Reserved,
+    SizeChange,
+    Standing,
+    Swept,
+    Trouble,
+)
 from drakit.targets.groups import definition
 from drakit.terraform import Terraform
 from drakit.tools import FoundTool, Tool
@@ -24,6 +35,7 @@ from drakit.tools import controlplane as controlplane_tool
 
 if TYPE_CHECKING:
     from drakit.aws.costs import Cost
+    from drakit.aws.leftovers import Keep, Leftover
 
 CONTROL_PLANE, NODE_GROUP = "terraform_data.control_plane", "terraform_data.node_group"
 
@@ -34,6 +46,7 @@ class SandboxTarget:
     name = "sandbox"
     blueprint = "sandbox"
     costs_money = False
+    leaves_behind = False
 
     def tools(self, stack: Stack) -> Sequence[Tool]:
         return [controlplane_tool(stack.kubernetes_version)]
@@ -53,7 +66,7 @@ class SandboxTarget:
     async def plan_checks(self, stack: Stack, terraform: Terraform, plan: Path) -> Sequence[Check]:
         return ()
 
-    async def unlock(self, terraform: Terraform) -> None:
+    async def unlock(self, terraform: Terraform, keep: "Keep") -> None:
         """Nothing protects a sandbox."""
 
     async def access(self, stack: Stack, workspace: Workspace, report: Report) -> bool:
@@ -119,21 +132,77 @@ class SandboxTarget:
 
     async def group_sizes(self, kube: Kube) -> Mapping[str, GroupSize]:
         groups = await nodegroups.read_groups(kube)
-        return {name: GroupSize(group.desired, group.instance_type) for name, group in groups.items()}
+        return {
+            name: GroupSize(group.desired, group.instance_type, group.min, group.max) for name, group in groups.items()
+        }
 
     async def cost(self, stack: Stack, sizes: Mapping[str, int]) -> "Cost":
         from drakit.aws.costs import Cost
 
         return Cost(())
 
-    async def scale(self, kube: Kube, sizes: Mapping[str, int], timeout: float) -> None:
+    async def scale(
+        self, kube: Kube, changes: Mapping[str, SizeChange], timeout: float, *, leaving: Sequence[Object] = ()
+    ) -> None:
+        # Cordoned nodes are the first that a group lets go.
         groups = await nodegroups.read_groups(kube)
-        for name, desired in sizes.items():
-            await nodegroups.scale_group(kube, groups[name], desired)
+        for name, change in changes.items():
+            await nodegroups.scale_group(kube, groups[name], change.desired, min=change.min, max=change.max)
+
+    async def troubles(self, groups: Collection[str]) -> Sequence[Trouble]:
+        return []  # simulated machines never lack
+
+    async def reserved(self, stack: Stack, group: str, id: str, nodes: int, *, at_start: bool) -> Reserved:
+        raise PreflightError(
+            "A sandbox has no capacity reservations: they are AWS's.",
+            hint="`--rehearse` tries one with a stack of `target: eks`.",
+            code="reservation-not-found",
+        )
+
+    async def reservations(self, stack: Stack) -> Sequence[GroupReservation]:
+        return []
+
+    async def schedule(self, group: str, desired: int, at: datetime) -> None:
+        raise AssertionError("only a reservation has a start to wait for")
+
+    async def scheduled(self) -> Sequence[ScheduledSize]:
+        return []
 
     def hourly_cost(self, instance_types: Sequence[str]) -> float:
         return 0.0
 
-    async def sweep(self, workspace: Workspace) -> Sequence[str]:
+    async def standing(self, workspace: Workspace, keep: "Keep") -> Standing:
+        return Standing("this machine", goes=_processes(workspace))
+
+    async def empty(self, timeout: float) -> int:
+        return 0  # its nodes go with their process
+
+    async def clear(self, known: Collection[str], report: Report, timeout: float) -> Mapping[str, int]:
+        return {}  # Terraform knows all of it
+
+    async def sweep(self, workspace: Workspace, keep: "Keep", report: Report, timeout: float) -> Swept:
         await components.purge(Layout(workspace.sandbox))
-        return [f"process {c.pid} ({c.name})" for c in processes.running(workspace.sandbox).values()]
+        return Swept({}, _processes(workspace))
+
+    async def leftovers(self, workspace: Workspace, keep: "Keep") -> "tuple[Leftover, ...]":
+        return _processes(workspace)
+
+    async def kept(self, keep: "Keep") -> tuple[Kept, ...]:
+        return ()
+
+    async def stacks(self) -> Sequence[str]:
+        return ()  # they lie in folders, not in a place
+
+
+def _processes(workspace: Workspace) -> "tuple[Leftover, ...]":
+    there = processes.running(workspace.sandbox)
+    if not there:
+        return ()
+    from drakit.aws.leftovers import Leftover
+
+    return tuple(
+        Leftover(
+            kind="process", id=f"{each.pid} ({each.name})", region="", remove=f"kill {each.pid}", why="", hourly=None
+        )
+        for each in there.values()
+    )

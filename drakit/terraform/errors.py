@@ -7,14 +7,15 @@ Each row has samples in tests/unit/terraform/samples/, named after its code: rec
 import json
 import re
 import shlex
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from drakit.errors import DrakitError, ToolFailed
-from drakit.process import RELEVANT_LINES, relevant_lines
+from drakit.errors import DrakitError, Locked, ToolFailed
+from drakit.process import RELEVANT_LINES, Completed, failure, relevant_lines
 from drakit.terraform.events import Diagnostic
-from drakit.terraform.locks import STATE, holder_in
+from drakit.terraform.locks import DATA_FOLDER, STATE, backend_of, holder_in
 
 LONGEST_SHOWN = 300
 """Characters of a line."""
@@ -59,12 +60,25 @@ TABLE = (
         r"error (acquiring|locking)( the)? state( lock)?.*(lock info|resource temporarily unavailable|already locked)",
         "Another Terraform works on this state.",
         "Wait until it has ended, then run the same command again.",
+        Locked,
     ),
     Row(
         "state-not-writable",
         r"(acquiring the state lock|failed to (write|save|persist) state).*(permission denied|read-only file system)",
         "Terraform cannot write its state.",
         "Make the stack's folder writable, then run the same command again.",
+    ),
+    Row(
+        "state-bucket-missing",
+        r"S3 bucket \"[^\"]*\" does not exist|NoSuchBucket",
+        "The bucket that aws.stateBucket names does not exist.",
+        "drakit does not make it: make it, with versioning, or correct aws.stateBucket. A new one takes a minute.",
+    ),
+    Row(
+        "provider-crashed",
+        r"plugin did not respond|plugin\S* encountered an error, and failed to respond|plugin exited before",
+        "A Terraform provider crashed; what it was making may exist without Terraform knowing of it.",
+        "Run the same command again.",
     ),
     Row(
         "plan-stale",
@@ -127,14 +141,42 @@ def classify(
         if holder := holder_in(matching):
             message, lines = f"{row.message[:-1]}: {holder.who}, {holder.operation}.", []
             details["lock"] = asdict(holder)
-    hint = _restore(folder) if row.code == "state-damaged" and folder else row.hint
+    hint = row.hint
+    if folder:
+        hint = _restore(folder) if row.code == "state-damaged" else f"{hint}{_unlock(folder, details.get('lock'))}"
     hint = f"{hint} The whole output: {log}" if log else hint
     return row.error("\n".join([message, *(f"  {line}" for line in lines)]), hint=hint, details=details, code=row.code)
 
 
+def crashed(done: Completed) -> bool:
+    """Whether Terraform died of a signal or a fault of its own, rather than ended."""
+    return done.returncode < 0 or _panic(done) is not None
+
+
+def death(done: Completed, diagnostics: Sequence[Diagnostic], log: Path | None) -> ToolFailed:
+    """The error for a Terraform that crashed, or failed without saying why."""
+    lines = relevant_lines(_plain(done)) or [line for each in diagnostics for line in _lines(each)]
+    if (panic := _panic(done)) and panic not in lines:
+        lines = [panic, *lines]
+    failed = failure(done, lines=lines[:RELEVANT_LINES])
+    failed.code = "terraform-crashed" if crashed(done) else _OTHER.code
+    memory = "The kernel kills for want of memory: `dmesg` tells. " if done.returncode == -signal.SIGKILL else ""
+    failed.hint = f"{memory}{_OTHER.hint}{f' The whole output: {log}' if log else ''}"
+    return failed
+
+
+def _panic(done: Completed) -> str | None:
+    found = re.search(r"^((?:panic|fatal error|SIG[A-Z]+): .*)", _plain(done), re.MULTILINE)
+    return found[1] if found else None
+
+
+def _plain(done: Completed) -> str:
+    return "\n".join(line for line in (done.stderr or done.stdout).splitlines() if not line.startswith("{"))
+
+
 def diagnostics_in(text: str) -> list[Diagnostic]:
-    """The errors in what Terraform writes to standard error, for commands that have no `-json` stream."""
-    lines = [line.strip(" │╷╵\t\r") for line in text.splitlines()]
+    """The errors in what Terraform prints for people, for commands that have no `-json` stream."""
+    lines = [line.strip(" │╷╵\t\r") for line in text.splitlines() if not line.startswith("{")]
     found: list[list[str]] = []
     for line in lines:
         start = re.match(r"(Error|Warning): ", line)
@@ -143,6 +185,9 @@ def diagnostics_in(text: str) -> list[Diagnostic]:
         if line:
             found[-1].append(line)
     parts = [part for part in found if part and not part[0].startswith("Warning: ")]
+    # What comes before the first error tells of the work, or that there are problems in the configuration.
+    telling = [part for part in parts if part[0].startswith("Error: ") or "problems" in " ".join(part)]
+    parts = telling or parts
     return [Diagnostic("error", part[0].removeprefix("Error: "), "\n".join(part[1:])) for part in parts]
 
 
@@ -175,6 +220,14 @@ def _explained(errors: Sequence[Diagnostic], explain: Explain, log: Path | None)
         details={**first.details, "addresses": list(dict.fromkeys(addresses))},
         code=first.code,
     )
+
+
+def _unlock(folder: Path, lock: object) -> str:
+    # A backend's lock outlives its holder, and only people can tell whether one elsewhere is dead.
+    if not isinstance(lock, dict) or not backend_of(folder / DATA_FOLDER):
+        return ""
+    unlock = shlex.join(["terraform", f"-chdir={folder}", "force-unlock", lock["id"]])
+    return f" If it is dead, `{unlock}` releases its lock."
 
 
 def _restore(folder: Path) -> str:

@@ -5,12 +5,15 @@ for is kept there, tainted: https://developer.hashicorp.com/terraform/cli/state/
 """
 
 import asyncio
+import contextlib
 import json
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
 
 from drakit.terraform.events import ApplyComplete, ApplyErrored, ApplyStart, TerraformEvent
+
+Done = TypeVar("Done")
 
 YOUNG_SECONDS = 4.0
 """By then the call that makes something has answered, and the rest is waiting."""
@@ -40,6 +43,21 @@ class Underway:
             if now - youngest >= YOUNG_SECONDS:
                 return
             await asyncio.wait({running}, timeout=min(0.2, deadline - now))
+
+
+async def put_off(run: Coroutine[Any, Any, Done], underway: Underway) -> Done:
+    """What comes of `run`. A cancellation reaches it once nothing has begun just now; a second one at once."""
+    running = asyncio.ensure_future(run)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await underway.quiet(running)
+        raise
+    finally:
+        running.cancel()
+        while not running.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({running})
 
 
 def tainted_in(state: Mapping[str, Any]) -> list[str]:

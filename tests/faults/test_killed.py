@@ -1,5 +1,7 @@
 """drakit killed with SIGKILL: what it had started goes on for a while, and the next run copes with that."""
 
+import json
+
 import pytest
 
 from tests.faults.conftest import Event, Place
@@ -57,3 +59,31 @@ def test_the_lock_of_a_killed_run_is_taken_over(place: Place) -> None:
     assert str(run.process.pid) in (place.stack() / "lock").read_text()
 
     place.ok("plan")
+
+
+def test_a_damaged_journal_is_put_aside_and_the_run_goes_on(place: Place) -> None:
+    journal = place.stack() / "journal.json"
+    journal.parent.mkdir(parents=True)
+    journal.write_bytes(b'{"version": 1, "st')
+
+    run = place.start("plan")
+    warning = run.until(lambda event: event["event"] == "warning")
+    assert run.outcome().status == 0
+
+    (aside,) = journal.parent.glob("journal.json.damaged-*")
+    assert str(aside) in warning["message"]
+    assert aside.read_bytes() == b'{"version": 1, "st'
+    assert json.loads(journal.read_text())["command"] == "plan"
+
+
+@pytest.mark.parametrize("command", [["plan"], ["up"], ["down"]], ids=" ".join)
+def test_what_a_newer_drakit_has_written_is_not_touched(place: Place, command: list[str]) -> None:
+    journal = place.stack() / "journal.json"
+    journal.parent.mkdir(parents=True)
+    journal.write_text('{"version": 99}')
+
+    outcome = place(*command)
+
+    assert (outcome.status, outcome.error["code"]) == (3, "newer-drakit")
+    assert outcome.error["hint"]
+    assert journal.read_text() == '{"version": 99}'

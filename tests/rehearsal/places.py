@@ -5,7 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import Outcome
 from tests.faults.conftest import Place, Run
+
+PATIENCE = 900.0
+"""Seconds for a command: Terraform's provider alone takes a minute to see that a cluster has gone."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,9 @@ class AwsPlace(Place):
 
     def start(self, *arguments: str, **variables: str) -> Run:
         return super().start(*arguments, **{**self.environment, **variables})
+
+    def __call__(self, *arguments: str, **variables: str) -> Outcome:
+        return self.start(*arguments, **variables).outcome(PATIENCE)
 
     def write(self, stack: dict[str, Any]) -> None:
         """Write the stack file."""

@@ -1,5 +1,6 @@
 """The jark blueprint: what Terraform and the real provider say of it, and what it plans."""
 
+import copy
 import json
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from drakit.aws.reservations import CapacityReservation, Kind
 from drakit.packaged import packaged
 from drakit.stack.model import Stack
+from drakit.targets.jark_plan import plan_checks
 from tests.rehearsal.conftest import Blueprint, render_stack, run_terraform
 
 SOURCE = packaged("blueprints", "jark")
@@ -240,13 +242,18 @@ def test_zones_offer_the_types_of_their_groups(planned: dict[str, Any]) -> None:
         assert group["availability_zones"], name
 
 
-def test_a_reservation_reaches_the_launch_template(rehearsed: Blueprint) -> None:
-    # What drakit renders, once EC2 has told where the reservations are.
+@pytest.fixture(scope="module")
+def reserved(rehearsed: Blueprint) -> dict[str, Any]:
+    """The plan of a stack with reservations, as drakit renders it once EC2 has told where they are."""
     rendered = render_stack(RESERVED, reservations=RESERVATIONS)
     (rehearsed.folder / "reserved.tfvars").write_text(rendered)
     made = rehearsed.terraform("plan", "-input=false", "-no-color", "-out=plan", "-var-file=reserved.tfvars")
     assert made.returncode == 0, made.stdout + made.stderr
-    plan = json.loads(rehearsed.terraform("show", "-json", "plan").stdout)
+    return json.loads(rehearsed.terraform("show", "-json", "plan").stdout)  # type: ignore[no-any-return]
+
+
+def test_a_reservation_reaches_the_launch_template(reserved: dict[str, Any]) -> None:
+    plan = reserved
     templates, groups = resources(plan, "aws_launch_template"), resources(plan, "aws_eks_node_group")
     block, odcr = templates['aws_launch_template.node["p4d"]'], templates['aws_launch_template.node["g6"]']
     assert [_reservation(block), _reservation(odcr)] == [BLOCK, ODCR]
@@ -263,6 +270,71 @@ def test_a_reservation_reaches_the_launch_template(rehearsed: Blueprint) -> None
         "reservation": BLOCK,
     }
     assert placement["g6"] == {"instance_type": "g6.4xlarge", "availability_zones": ["us-west-2b"], "reservation": ODCR}
+
+
+def test_the_plan_is_what_the_stack_file_says(planned: dict[str, Any], reserved: dict[str, Any]) -> None:
+    for stack, plan in ((DEFAULT, planned), (RESERVED, reserved)):
+        assert [check for check in plan_checks(stack, plan) if not check.ok] == []
+    names = {check.name for check in plan_checks(RESERVED, reserved)}
+    assert {"p4d-launch-template", "p4d-instance-type", "p4d-reservation", "encrypted"} <= names
+
+
+TEMPLATE, GROUP = 'aws_launch_template.node["p4d"]', 'aws_eks_node_group.this["p4d"]'
+TARGET = ("capacity_reservation_specification", 0, "capacity_reservation_target", 0)
+
+
+@pytest.mark.parametrize(
+    ("address", "path", "value", "check"),
+    [
+        (TEMPLATE, (*TARGET, "capacity_reservation_id"), "cr-99999999999999999", "p4d-reservation"),
+        (TEMPLATE, ("capacity_reservation_specification", 0, "capacity_reservation_target"), [], "p4d-reservation"),
+        (TEMPLATE, ("capacity_reservation_specification",), [], "p4d-reservation"),
+        (TEMPLATE, (*TARGET[:2], "capacity_reservation_preference"), "open", "p4d-reservation"),
+        (TEMPLATE, (*TARGET[:2], "capacity_reservation_preference"), "none", "p4d-reservation"),
+        (TEMPLATE, ("instance_market_options",), [], "p4d-reservation"),
+        (TEMPLATE, ("instance_market_options", 0, "market_type"), "spot", "p4d-reservation"),
+        (TEMPLATE, ("instance_type",), "p4de.24xlarge", "p4d-instance-type"),
+        (TEMPLATE, ("tag_specifications",), [], "p4d-launch-template"),
+        (TEMPLATE, ("block_device_mappings", 0, "ebs", 0, "encrypted"), "false", "encrypted"),
+        (GROUP, ("capacity_type",), "ON_DEMAND", "p4d-reservation"),
+        (GROUP, ("capacity_type",), "SPOT", "p4d-reservation"),
+        (GROUP, ("launch_template",), [], "p4d-launch-template"),
+        (GROUP, ("launch_template", 0, "id"), "lt-0123456789abcdef0", "p4d-launch-template"),
+        (GROUP, ("tags",), {}, "p4d-launch-template"),
+        ('aws_launch_template.node["g6"]', ("instance_market_options",), [{"market_type": "capacity-block"}],
+         "g6-reservation"),
+        ('aws_eks_node_group.this["g6"]', ("capacity_type",), "CAPACITY_BLOCK", "g6-reservation"),
+        ('aws_launch_template.node["core"]', ("capacity_reservation_specification",),
+         [{"capacity_reservation_target": [{"capacity_reservation_id": BLOCK}]}], "core-reservation"),
+        ('aws_eks_node_group.this["core"]', ("capacity_type",), "SPOT", "core-reservation"),
+    ],
+)  # fmt: skip
+def test_a_plan_that_loses_a_reservation_is_noticed(
+    reserved: dict[str, Any], address: str, path: tuple[str | int, ...], value: object, check: str
+) -> None:
+    plan = copy.deepcopy(reserved)
+    part: Any = resources(plan)[address]
+    for step in path[:-1]:
+        part = part[step]
+    part[path[-1]] = value
+    assert check in {each.name for each in plan_checks(RESERVED, plan) if not each.ok}
+
+
+def test_a_plan_in_another_zone_than_the_reservations_is_noticed(reserved: dict[str, Any]) -> None:
+    for zones in (["us-west-2a"], ["us-west-2a", "us-west-2c"], []):
+        plan = copy.deepcopy(reserved)
+        plan["planned_values"]["outputs"]["node_group_placement"]["value"]["p4d"]["availability_zones"] = zones
+        assert [each.name for each in plan_checks(RESERVED, plan) if not each.ok] == ["p4d-reservation"]
+
+
+def test_a_node_group_with_the_launch_template_of_another_resource_is_noticed(reserved: dict[str, Any]) -> None:
+    plan = copy.deepcopy(reserved)
+    (group,) = (
+        each for each in plan["configuration"]["root_module"]["resources"] if each["type"] == "aws_eks_node_group"
+    )
+    group["expressions"]["launch_template"][0]["id"]["references"] = ["aws_launch_template.other", "each.key"]
+    wrong = [each.name for each in plan_checks(RESERVED, plan) if not each.ok]
+    assert wrong == ["core-launch-template", "p4d-launch-template", "g6-launch-template"]
 
 
 def _reservation(template: dict[str, Any]) -> str:

@@ -44,7 +44,7 @@ class Sandbox:
         """Scale groups for the time of the block."""
         self.drakit("scale", *(f"{group}={size}" for group, size in sizes.items()))
         yield
-        self.drakit("scale", *(f"{group}=0" for group in sizes))
+        self.drakit("scale", "--drain", *(f"{group}=0" for group in sizes))
 
 
 def call(folder: Path, *arguments: str, status: int = 0) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def nodes(sandbox, **sizes: int) -> Iterator[None]:
     try:
         yield
     finally:
-        sandbox.drakit("scale", *(f"{group}=0" for group in sizes))
+        sandbox.drakit("scale", "--drain", *(f"{group}=0" for group in sizes))
 
 
 @pytest.fixture
@@ -189,8 +189,8 @@ def test_scale_does_and_undoes_it(sandbox) -> None:
     assert [demo["proved"] for demo in document["result"]["demos"]] == [True] * 4
     assert sandbox.drakit("status")["result"]["summary"]["gpus"] == 0
     assert sandbox.drakit("scale", "g6=0", "p4d=0")["result"]["nodeGroups"] == {
-        "g6": {"from": 0, "to": 0, "ready": 0},
-        "p4d": {"from": 0, "to": 0, "ready": 0},
+        "g6": {"from": 0, "to": 0, "ready": 0, "min": 0, "max": 8},
+        "p4d": {"from": 0, "to": 0, "ready": 0, "min": 0, "max": 2},
     }
 
 

@@ -44,12 +44,12 @@ async def test_v1_has_its_devices_one_level_up(any_sandbox):
 
 async def test_scaling_counts_nodes_and_devices(sandbox, kube, api):
     result = sandbox.drakit("scale", "g6=2", "p4d=1")["result"]
-    assert result["nodeGroups"]["g6"] == {"from": 0, "to": 2, "ready": 2}
+    assert result["nodeGroups"]["g6"] == {"from": 0, "to": 2, "ready": 2, "min": 0, "max": 8}
     assert result["devices"]["published"] == 2 + 8
     result = sandbox.drakit("scale", "g6=1", "p4d=0")["result"]
     assert result["nodeGroups"] == {
-        "g6": {"from": 2, "to": 1, "ready": 1},
-        "p4d": {"from": 1, "to": 0, "ready": 0},
+        "g6": {"from": 2, "to": 1, "ready": 1, "min": 0, "max": 8},
+        "p4d": {"from": 1, "to": 0, "ready": 0, "min": 0, "max": 2},
     }
     assert result["devices"]["published"] == 1
     result = sandbox.drakit("scale", "g6=0")["result"]

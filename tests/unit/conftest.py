@@ -1,6 +1,8 @@
 """A result of each kind, with names as they occur."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,29 +10,39 @@ import pytest
 from drakit.aws.costs import CostItem
 from drakit.aws.findings import Finding as PreflightFinding
 from drakit.aws.findings import Level
+from drakit.aws.leftovers import Leftover
 from drakit.dra.devices import AllocatedDevice, Device, Holder
 from drakit.dra.findings import Finding
 from drakit.dra.proof import Check, ClaimProof, PodProof
 from drakit.errors import NotProven
 from drakit.results import (
+    CapacityBuyResult,
+    CapacityFindResult,
+    CapacityListResult,
+    Counts,
     Demo,
     DemoResult,
     DemoTimings,
     DeviceSummary,
+    DoctorResult,
     DownResult,
     GroupScale,
     GroupStatus,
+    Kept,
     KubernetesVersion,
     LintResult,
     MigNode,
     MigResult,
     NodeStatus,
+    OfferedBlock,
     PlannedResource,
     PlanResult,
     PublishedDevices,
     ReleaseStatus,
+    ReservedCapacity,
     Result,
     ScaleResult,
+    ScheduledSize,
     StatusResult,
     StepResult,
     TextResult,
@@ -38,10 +50,46 @@ from drakit.results import (
     ToolStatus,
     UpResult,
 )
+from drakit.stack.diff import Effect, FieldChange
 
 NODE = "ip-100-64-120-245.us-west-2.compute.internal"
 UUID = "GPU-18db0e85-99e9-c746-8531-ffeb86328b39"
 KUBERNETES = KubernetesVersion("1.33", "v1.33.13", "v1beta1")
+
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+RESERVED = ReservedCapacity(
+    id="cr-0123456789abcdef0",
+    kind="capacity-block",
+    instance_type="p4d.24xlarge",
+    region="us-west-2",
+    zone="us-west-2b",
+    state="payment-pending",
+    total=1,
+    used=0,
+    start=NOW + timedelta(hours=3),
+    drains=NOW + timedelta(days=2, minutes=-40),
+    terminates=NOW + timedelta(days=2, minutes=-30),
+    end=NOW + timedelta(days=2),
+    paid=283.2,
+    currency="USD",
+    hourly=None,
+    groups=("p4d",),
+)
+OFFERED = OfferedBlock(
+    id="cb-0123456789abcdef0",
+    region="us-west-2",
+    zone="us-west-2b",
+    instance_type="p4d.24xlarge",
+    count=1,
+    gpus=8,
+    start=NOW + timedelta(hours=3),
+    end=NOW + timedelta(hours=27),
+    hours=24,
+    fee=283.2,
+    currency="USD",
+    per_gpu_hour=1.475,
+)
 
 
 def demo(*, proved: bool) -> Demo:
@@ -86,7 +134,17 @@ def samples() -> Mapping[str, Result]:
             seconds=0.4,
         ),
         "scale": ScaleResult(
-            node_groups={"g6": GroupScale(0, 1, 1)}, devices=PublishedDevices(1), hourly_cost=1.3, seconds=0.9
+            node_groups={"g6": GroupScale(0, 1, 1, 0, 2)},
+            devices=PublishedDevices(1),
+            gpus=Counts(0, 1),
+            hourly_cost=1.44,
+            hourly_cost_before=0.12,
+            monthly_cost=1051.2,
+            price_sources=("AWS Pricing API, 2026-11-23",),
+            changes=(FieldChange("nodeGroups.g6.labels", {}, {"a": "b"}, Effect.IN_PLACE, "EKS changes the labels."),),
+            scheduled=(ScheduledSize("g6", "drakit scale --at-start", NOW, 2),),
+            remembered=Path("/home/ada/drakit.yaml"),
+            seconds=0.9,
         ),
         "mig": MigResult(
             group="p4d",
@@ -116,7 +174,61 @@ def samples() -> Mapping[str, Result]:
                 Finding("a.yaml", "ResourceClaim x/shared", "spec.devices", "error", "refused " * 20, "config", 7),
             ),
         ),
-        "down": DownResult(removed={"node_group": 2}, leftovers=("a volume",), kept=(), seconds=2.0),
+        "doctor": DoctorResult(
+            stack="jark",
+            target="eks",
+            findings=(
+                PreflightFinding("tools", Level.INFO, "terraform 1.11.4: /usr/bin/terraform"),
+                PreflightFinding("stack", Level.WARNING, "Node a is not Ready."),
+            ),
+        ),
+        "down": DownResult(
+            removed={"node_group": 2},
+            leftovers=(
+                Leftover("volume", "vol-1", "us-west-2", "aws ec2 delete-volume --volume-id vol-1", "It is held."),
+            ),
+            kept=(Kept("log group", "/aws/eks/jark/cluster", "asked to stay"),),
+            seconds=2.0,
+            hourly_saving=1.2,
+        ),
+        "capacity-list": CapacityListResult(
+            reservations=(
+                RESERVED,
+                replace(RESERVED, kind="odcr", drains=None, terminates=None, paid=None, hourly=43.92),
+            ),
+            hidden=2,
+            price_sources=("AWS Pricing API, 2026-11-23",),
+            as_of=NOW,
+        ),
+        "capacity-find": CapacityFindResult(
+            instance_type="p4d.24xlarge",
+            count=1,
+            hours=24,
+            regions=("us-west-2",),
+            offerings=(OFFERED, replace(OFFERED, fee=12345.6, hours=48)),
+            nearby=(),
+            advice=(),
+            as_of=NOW,
+        ),
+        "capacity-find-nothing": CapacityFindResult(
+            instance_type="p4d.24xlarge",
+            count=2,
+            hours=24,
+            regions=("us-west-2",),
+            offerings=(),
+            nearby=(OFFERED,),
+            advice=("Another duration: 48 hours.",),
+            as_of=NOW,
+        ),
+        "capacity-buy": CapacityBuyResult(
+            offering=OFFERED.id,
+            fee=283.2,
+            currency="USD",
+            reservation=RESERVED,
+            use=("drakit scale p4d=1 --reservation cr-0123456789abcdef0 --at-start",),
+            stack_file="nodeGroups:\n  p4d:\n    reservation: {id: cr-0123456789abcdef0, type: capacity-block}\n",
+            as_of=NOW,
+        ),
         "tools": ToolsResult(
             tools=(
                 ToolStatus("terraform", ">= 1.5", "1.11.4", "PATH", Path("/usr/local/bin/terraform")),

@@ -353,6 +353,108 @@ async def test_an_error_in_on_line_stops_the_child(tmp_path: Path, watched: Watc
     assert watched.child_has_ended()
 
 
+async def test_one_that_outlives_drakit_writes_its_log_by_itself(tmp_path: Path, fifo: tuple[Path, int]) -> None:
+    log, lines = tmp_path / "logs" / "tool.log", list[str]()
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        if line == "first":
+            os.write(fifo[1], b"go\n")
+
+    code = """if True:
+        import os, stat, sys
+        print(oct(os.fstat(1).st_mode & 0o777), stat.S_ISREG(os.fstat(2).st_mode), flush=True)
+        print("first", flush=True)
+        print(open(sys.argv[1]).readline().strip(), file=sys.stderr, flush=True)
+        print("no newline", end="")
+    """
+    for _ in range(2):  # what an earlier command has written is not read again
+        done = await run(python(code, fifo[0]), on_line=on_line, timeout=PATIENCE, log=log, outlives=True)
+    assert lines == ["0o600 True", "first", "go", "no newline"] * 2
+    assert (done.stdout.splitlines(), done.stderr) == (lines[:4], "")
+    written = log.read_text().splitlines()
+    assert (written.count("no newline"), written.count("exit status 0")) == (2, 2)
+
+
+async def test_one_that_outlives_drakit_goes_on_when_drakit_is_killed(tmp_path: Path, fifo: tuple[Path, int]) -> None:
+    """A process whose output is a pipe would die at its next word."""
+    child = f"""if True:
+        import os, sys
+        print("ready", os.getpid(), flush=True)
+        open({str(fifo[0])!r}).readline()
+        print("late words", flush=True)
+        open(sys.argv[1], "w").write("saved")
+    """
+    drakit = f"""if True:
+        import asyncio, os, signal, sys
+        from pathlib import Path
+        from drakit.process import run
+        def on_line(line):
+            os.write(1, line.encode() + b"\\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+        argv = [sys.executable, "-c", {child!r}, sys.argv[1]]
+        asyncio.run(run(argv, log=Path(sys.argv[2]), on_line=on_line, outlives=True))
+    """
+    log, state = tmp_path / "log", tmp_path / "state"
+    root = str(Path(process.__file__).parents[1])
+    killed = await run(python(drakit, state, log), check=False, env=environment({"PYTHONPATH": root}), timeout=PATIENCE)
+    assert killed.returncode == -signal.SIGKILL
+    pid = int(killed.stdout.split()[1])
+    assert not await process.has_exited(pid, 0)
+    os.write(fifo[1], b"go\n")
+    assert await process.has_exited(pid, PATIENCE)
+    assert state.read_text() == "saved"
+    assert log.read_text().splitlines()[-1] == "late words"
+
+
+@pytest.mark.parametrize("outlives", [True, False])
+async def test_silence_stops_it(tmp_path: Path, watched: Watched, outlives: bool) -> None:
+    with pytest.raises(TimedOut, match="tool said nothing for 0 s and was stopped"):
+        await run(
+            python(HEEDS_SIGINT, tmp_path / "signals"),
+            on_line=watched,
+            timeout=PATIENCE,
+            silence=0.4,
+            log=tmp_path / "log",
+            name="tool",
+            outlives=outlives,
+        )
+    assert watched.pidfd < 0 or watched.child_has_ended()
+
+
+async def test_a_word_ends_the_silence(fifo: tuple[Path, int]) -> None:
+    """The deadline starts anew at each line: a test's clock goes on by 2 s at each, and 3 s of silence are allowed."""
+    loop = asyncio.get_running_loop()
+    ahead, now = [0.0], loop.time
+    loop.time = lambda: now() + ahead[0]  # type: ignore[method-assign]
+
+    def on_line(line: str) -> None:
+        ahead[0] += 2
+        os.write(fifo[1], b"go\n")
+
+    code = "import sys\nfor n in range(5): print(n, flush=True); open(sys.argv[1]).readline()"
+    try:
+        assert (await run(python(code, fifo[0]), on_line=on_line, silence=3)).returncode == 0
+    finally:
+        loop.time = now  # type: ignore[method-assign]
+
+
+async def test_what_a_killed_child_has_started_goes_with_it(tmp_path: Path, watched: Watched) -> None:
+    """As the providers of a Terraform that is killed, which do not end by themselves."""
+    watched.then = lambda: os.kill(os.getpgid(int(Path(tmp_path / "child").read_text())), signal.SIGKILL)
+    code = "import os, sys; open(sys.argv[3], 'w').write(str(os.getpid()))" + HAS_A_CHILD
+    done = await run(
+        python(code, IGNORES_SIGINT, tmp_path / "unused", tmp_path / "child"),
+        on_line=watched,
+        timeout=PATIENCE,
+        log=tmp_path / "log",
+        check=False,
+        outlives=True,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert watched.child_has_ended()
+
+
 def test_a_detached_process(tmp_path: Path) -> None:
     log = tmp_path / "log"
     code = "import os, sys; print(os.getsid(0), os.getcwd(), *os.environ, sep='\\n'); sys.exit(3)"

@@ -31,9 +31,24 @@ SHAPES: Mapping[str, Mapping[str, set[str]]] = {
         "steps.*": {"name", "seconds", "changed"},
     },
     "scale": {
-        "": {"nodeGroups", "devices", "hourlyCost", "seconds"},
-        "nodeGroups.*": {"from", "to", "ready"},
+        "": {
+            "nodeGroups",
+            "devices",
+            "gpus",
+            "hourlyCost",
+            "hourlyCostBefore",
+            "monthlyCost",
+            "priceSources",
+            "changes",
+            "scheduled",
+            "remembered",
+            "seconds",
+        },
+        "nodeGroups.*": {"from", "to", "ready", "min", "max"},
         "devices": {"published"},
+        "gpus": {"before", "after"},
+        "changes.*": {"path", "before", "after", "effect", "note"},
+        "scheduled.*": {"group", "name", "at", "desired"},
     },
     "mig": {
         "": {"group", "config", "nodes", "seconds"},
@@ -54,7 +69,11 @@ SHAPES: Mapping[str, Mapping[str, set[str]]] = {
         "devices.*.allocatedTo.*": {"namespace", "claim", "pods"},
         "summary": {"gpus", "migDevices", "allocated", "free"},
     },
-    "down": {"": {"removed", "leftovers", "kept", "seconds"}},
+    "down": {
+        "": {"removed", "leftovers", "kept", "seconds", "hourlySaving"},
+        "leftovers.*": {"kind", "id", "region", "remove", "why", "hourly"},
+        "kept.*": {"kind", "id", "why"},
+    },
 }
 
 

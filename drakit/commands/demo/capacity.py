@@ -1,5 +1,6 @@
 """Which devices the demos need, and which node groups of the stack can give them. Pure."""
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -156,6 +157,8 @@ def _option(
             if not enough(strategy, [*free, *come]):
                 continue
             cost = groups.cost([kind.name] * added)
+            if cost == math.inf:
+                break  # where nobody knows the price, growing is the user's to say
             growth = Growth(
                 name,
                 size.desired,

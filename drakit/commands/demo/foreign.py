@@ -6,19 +6,22 @@ from drakit.errors import ClusterError
 from drakit.kube.client import Kube
 from drakit.kube.kinds import (
     CONFIG_MAP,
+    CUSTOM_RESOURCE,
     DAEMON_SET,
     DEPLOYMENT,
+    INGRESS,
     LEASE,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
+    SECRET,
+    SERVICE,
     SERVICE_ACCOUNT,
+    STATEFUL_SET,
     Kind,
     Object,
     ResourceApi,
 )
 
-CUSTOM_RESOURCE = Kind(
-    "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
-)
 KINDS = (
     POD,
     CONFIG_MAP,
@@ -26,19 +29,19 @@ KINDS = (
     DEPLOYMENT,
     DAEMON_SET,
     LEASE,
-    Kind("v1", "Secret", "secrets"),
-    Kind("v1", "Service", "services"),
-    Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
+    SECRET,
+    SERVICE,
+    PERSISTENT_VOLUME_CLAIM,
     Kind("v1", "ReplicationController", "replicationcontrollers"),
     Kind("v1", "PodTemplate", "podtemplates"),
     Kind("v1", "LimitRange", "limitranges"),
     Kind("v1", "ResourceQuota", "resourcequotas"),
-    Kind("apps/v1", "StatefulSet", "statefulsets"),
+    STATEFUL_SET,
     Kind("apps/v1", "ReplicaSet", "replicasets"),
     Kind("batch/v1", "Job", "jobs"),
     Kind("batch/v1", "CronJob", "cronjobs"),
     Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
-    Kind("networking.k8s.io/v1", "Ingress", "ingresses"),
+    INGRESS,
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
     Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     Kind("rbac.authorization.k8s.io/v1", "Role", "roles"),

@@ -6,13 +6,13 @@ What was changed is written down beside the journal first, so that the next demo
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from drakit.commands.demo.capacity import Growth
 from drakit.commands.mig import declared, partition, set_mig
-from drakit.commands.nodes import group_of, wait_for_nodes
 from drakit.commands.session import Session
+from drakit.commands.waiting import NodeWait
 from drakit.dra.mig import ALL_BALANCED, ALL_DISABLED, CONFIG_LABEL
 from drakit.engine.events import Report
 from drakit.engine.files import write_atomically
@@ -20,7 +20,7 @@ from drakit.errors import DrakitError, Refused
 from drakit.kube.client import Kube
 from drakit.kube.kinds import NODE, Object, ResourceApi
 from drakit.kube.watch import Key
-from drakit.targets.base import GroupSize
+from drakit.targets.base import SizeChange, group_of
 
 
 def described(growth: Sequence[Growth]) -> str:
@@ -126,7 +126,8 @@ class Scaling:
             if patient or partitioned:
                 await self._resize(wanted, report)
             else:
-                await self.session.target.scale(self.kube, wanted, self.session.timeout)
+                changes = {name: SizeChange(size) for name, size in wanted.items()}
+                await self.session.target.scale(self.kube, changes, self.session.timeout)
         self.changed.sizes.clear()
         self._write()
         for group, before in partitioned.items():
@@ -160,12 +161,13 @@ class Scaling:
 
     async def _resize(self, wanted: Mapping[str, int], report: Report) -> Mapping[Key, Object]:
         target, session = self.session.target, self.session
-        sizes = await target.group_sizes(self.kube)
-        await target.scale(self.kube, wanted, self.session.timeout)
-        after = {n: GroupSize(wanted.get(n, size.desired), size.instance_type) for n, size in sizes.items()}
-        return await wait_for_nodes(
-            self.kube, self.api, after, report, session.timeout, devices=session.stack.gpu.dra_driver.enabled
-        )
+        sizes = dict(await target.group_sizes(self.kube))
+        known = frozenset(trouble.id for trouble in await target.troubles(wanted))
+        changes = {name: SizeChange(desired) for name, desired in wanted.items()}
+        await target.scale(self.kube, changes, session.timeout)
+        sizes.update({name: replace(sizes[name], desired=desired) for name, desired in wanted.items()})
+        devices = session.stack.gpu.dra_driver.enabled
+        return await NodeWait(self.kube, self.api, target, sizes, report, session.timeout, devices, known).wait()
 
     async def _nodes_of(self, group: str) -> list[Object]:
         return [node for node in (await self.kube.list(NODE))[0] if group_of(node) == group]

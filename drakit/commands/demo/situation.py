@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from drakit.commands.demo.capacity import Groups, free_devices
 from drakit.commands.demo.objects import DEMO, DRAKIT, MANAGED_BY, generated_for
-from drakit.commands.nodes import group_of
 from drakit.commands.session import Session
 from drakit.dra.devices import PLUGIN_CONTAINER, Device, Holder, devices_of
 from drakit.dra.gates import (
@@ -20,6 +19,7 @@ from drakit.dra.gates import (
 from drakit.dra.strategies import Strategy
 from drakit.kube.client import Kube
 from drakit.kube.kinds import DAEMON_SET, NODE, POD, Object, ResourceApi
+from drakit.targets.base import group_of
 from drakit.targets.releases import DRA_DRIVER
 
 

@@ -90,7 +90,7 @@ async def demo(
     """
     strategies = strategies_named(name)
     session.require_up()
-    with session.mutate("demo") as journal:
+    async with session.mutate("demo") as journal:
         async with session.connect() as kube:
             story = _Story(session, kube, await resource_api(kube), strategies, keep=keep)
             found = await story.preflight()

@@ -11,7 +11,7 @@ from drakit.dra.evidence import Sharer, claims_of
 from drakit.errors import ClusterError
 from drakit.kube.client import Kube
 from drakit.kube.kinds import EVENT, NODE, POD, Object, ResourceApi
-from drakit.kube.watch import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, Store
+from drakit.kube.watch import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, OUTAGE_SECONDS, Store
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,9 @@ class DemoWatch:
             self._look()
 
         return [
-            tasks.create_task(self._claims.follow(look, look, patient=False)),
-            tasks.create_task(self._pods.follow(look, self._pod_gone, patient=False)),
-            tasks.create_task(self._nodes.follow(look, self._node_gone, listed=nodes_listed, patient=False)),
+            tasks.create_task(self._claims.follow(look, look, patience=OUTAGE_SECONDS)),
+            tasks.create_task(self._pods.follow(look, self._pod_gone, patience=OUTAGE_SECONDS)),
+            tasks.create_task(self._nodes.follow(look, self._node_gone, listed=nodes_listed, patience=OUTAGE_SECONDS)),
         ]
 
     def stop(self) -> None:

@@ -28,7 +28,7 @@ class FakeAws(Aws):
         self.answers = dict(answers)
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
 
-    def client(self, service: str, region: str | None = None) -> Any:
+    def client(self, service: str, region: str | None = None, attempts: int = 0) -> Any:
         where = region or self.region
         # Made once for all tests: it takes 100 ms.
         return _Client(self, service, where, REAL.client(service, where))

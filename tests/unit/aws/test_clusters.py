@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from drakit.aws.clusters import Sizes, find_cluster, nodegroups, scaling_activities, update_sizes, wait_for_update
+from drakit.aws.clusters import find_cluster, nodegroups, scaling_activities, update_sizes, wait_for_update
 from drakit.errors import ClusterError, TimedOut
 
 CLUSTER = {
@@ -108,7 +108,7 @@ async def test_why_instances_do_not_come(fake_aws, status: str, message: str, ki
 
 async def test_sizes_are_changed_as_given(fake_aws) -> None:
     aws = fake_aws({("eks", "update_nodegroup_config"): {"update": {"id": "u-1", "status": "InProgress"}}})
-    assert await update_sizes(aws, "jark", "g6-20261123", Sizes(desired=2, max=4)) == "u-1"
+    assert await update_sizes(aws, "jark", "g6-20261123", desired=2, max=4) == "u-1"
     assert aws.asked[0][2] == {
         "clusterName": "jark", "nodegroupName": "g6-20261123", "scalingConfig": {"desiredSize": 2, "maxSize": 4}
     }  # fmt: skip
@@ -117,7 +117,7 @@ async def test_sizes_are_changed_as_given(fake_aws) -> None:
 async def test_an_update_beside_another_is_refused(fake_aws) -> None:
     aws = fake_aws({("eks", "update_nodegroup_config"): ("ResourceInUseException", "An update is in progress")})
     with pytest.raises(ClusterError) as caught:
-        await update_sizes(aws, "jark", "g6", Sizes(desired=2))
+        await update_sizes(aws, "jark", "g6", desired=2)
     assert caught.value.code == "aws-in-use"
 
 

@@ -70,6 +70,8 @@ ALL_WELL: Mapping[tuple[str, ...], Any] = {
 
 CORE = {"instanceType": "m5.xlarge", "min": 2, "max": 8, "desired": 2}
 P4D = {"instanceType": "p4d.24xlarge", "min": 0, "max": 1, "desired": 0}
+B200 = {("ec2", "describe_instance_types"): {"InstanceTypes": []}}  # not in the catalogue: a family with NVIDIA's GPUs
+BUCKET = {"aws": {"endpointAccess": ["203.0.113.0/24"], "stateBucket": "mine"}}
 RESERVED = {**P4D, "reservation": {"id": RESERVATION, "type": "capacity-block"}}
 
 
@@ -99,7 +101,7 @@ async def test_all_is_well(fake_aws) -> None:
     assert bad(findings) == [], said(findings)
     assert [finding.name for finding in findings] == [
         "credentials", "region", "cluster name", "kubernetes version", "zones", "quotas", "quotas", "quotas",
-        "endpoint access",
+        "node groups", "endpoint access",
     ]  # fmt: skip
 
 
@@ -156,6 +158,29 @@ async def test_all_is_well(fake_aws) -> None:
          "41 blocks, and EKS takes 40"),
         ({}, {"aws": {"endpointAccess": ["203.0.113.0/24"], "vpcCidr": "100.64.0.0/21"}}, "endpoint access",
          Level.ERROR, "overlaps 100.64.0.0/16"),
+        ({}, {"nodeGroups": {"p4d": P4D}}, "node groups", Level.ERROR,
+         "nowhere to run: each of p4d has GPUs or a taint. > Add to nodeGroups: core: {instanceType: m5.xlarge"),
+        ({}, {"nodeGroups": {"core": {**CORE, "taints": [{"key": "mine"}]}}}, "node groups", Level.ERROR,
+         "each of core has GPUs or a taint"),
+        # Not in the catalogue: a family with NVIDIA's GPUs.
+        (B200, {"nodeGroups": {"b": {**CORE, "instanceType": "p6-b200.48xlarge"}}},
+         "node groups", Level.ERROR, "each of b has GPUs"),
+        (B200, {"nodeGroups": {"core": CORE, "b": {"instanceType": "p6-b200.48xlarge", "max": 1}}},
+         "instance types", Level.WARNING,
+         "The catalogue does not know p6-b200.48xlarge: its GPUs are taken as the DRA driver publishes them."),
+        (B200, {"nodeGroups": {"core": CORE, "b": {"instanceType": "p6-b200.48xlarge", "mig": "all-1g.23gb"}}},
+         "instance types", Level.WARNING,
+         "The partitions of b are not waited for. > When MIG manager is done, restart the DRA driver's pods"),
+        ({}, {"nodeGroups": {}}, "node groups", Level.ERROR, "there are no node groups"),
+        ({}, {"nodeGroups": {"core": {**CORE, "min": 0, "desired": 0}}}, "node groups", Level.ERROR,
+         "core begins without a node. > Set desired of core to 1 or more."),
+        ({("s3", "head_bucket"): ("404", "Not Found")}, BUCKET, "state bucket", Level.ERROR,
+         "There is no bucket mine for Terraform's state. > `aws s3 mb s3://mine --region us-west-2` makes it"),
+        ({("s3", "head_bucket"): ("403", "Forbidden")}, BUCKET, "state bucket", Level.ERROR,
+         "is another's, or may not be read. > Allow s3:ListBucket on mine"),
+        ({("s3", "head_bucket"): {"BucketRegion": "eu-west-1"}}, BUCKET, "state bucket", Level.ERROR,
+         "is in eu-west-1, and the stack in us-west-2. > Set aws.stateBucket to a bucket in us-west-2."),
+        ({("s3", "head_bucket"): ("503", "Slow")}, BUCKET, "state bucket", Level.WARNING, "Could not check: s3 Head"),
     ],
 )  # fmt: skip
 async def test_what_is_found(
@@ -164,6 +189,18 @@ async def test_what_is_found(
     findings = await find(fake_aws, answers, stack(**fields))
     assert (name, level) in bad(findings), said(findings)
     assert words in said(tuple(f for f in findings if (f.name, f.level) == (name, level))), said(findings)
+
+
+async def test_a_bucket_for_the_state(fake_aws) -> None:
+    there = {("s3", "head_bucket"): {"BucketRegion": "us-west-2"}}
+    assert bad(await find(fake_aws, there, stack(**BUCKET))) == []
+    # Some that speak S3's protocol do not tell the region.
+    assert bad(await find(fake_aws, {("s3", "head_bucket"): {}}, stack(**BUCKET))) == []
+
+
+async def test_a_group_that_rather_not_but_may_take_add_ons(fake_aws) -> None:
+    soft = {**CORE, "taints": [{"key": "mine", "effect": "PreferNoSchedule"}]}
+    assert bad(await find(fake_aws, wanted=stack(nodeGroups={"core": soft}))) == []
 
 
 async def test_one_trouble_is_one_finding(fake_aws) -> None:

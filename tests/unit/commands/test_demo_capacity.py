@@ -1,6 +1,8 @@
 """Which devices count as free, and which group gives the demos what they lack."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -96,6 +98,16 @@ def test_the_cheapest_group_that_fits() -> None:
         "g6": group("g6.4xlarge"),
     }
     assert plan_growth([BASIC], [], groups(stack), keep=False) == ((Growth("g6", 0, 1, 1.3),), ())
+
+
+def test_where_nobody_knows_the_price_nothing_grows() -> None:
+    defined = {"dear": group("p5e.48xlarge"), "g6": group("g6.4xlarge")}
+    known = groups(defined)
+    asked = replace(known, cost=lambda types: math.inf if "p5e.48xlarge" in types else 1.3 * len(types))
+    growth, unmet = plan_growth([BASIC], [], asked, keep=False)
+    assert ([each.group for each in growth], unmet) == (["g6"], ())
+    only = replace(asked, stack={"dear": defined["dear"]})
+    assert plan_growth([BASIC], [], only, keep=False) == ((), (BASIC,))
 
 
 def test_at_the_same_price_the_fewest_gpus() -> None:

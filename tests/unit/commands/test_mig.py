@@ -10,7 +10,7 @@ import pytest
 
 from drakit.commands.mig import check_config, declared, expected, mig_set, outdated, partition
 from drakit.commands.session import Session
-from drakit.dra.catalogue import A100_40GB, A100_80GB, INSTANCE_TYPES
+from drakit.dra.catalogue import A100_40GB, A100_80GB, H100, H200, INSTANCE_TYPES, Gpu
 from drakit.dra.devices import devices_of
 from drakit.dra.hardware import devices_on
 from drakit.dra.machine import Machine
@@ -420,6 +420,12 @@ async def test_where_nothing_can_be_said_nothing_is(cluster: Cluster, labels: di
     assert outdated_on(cluster) == []
 
 
+def test_instance_types_that_the_catalogue_does_not_know_are_left_to_mig_manager() -> None:
+    groups = parse_stack("{target: eks, nodeGroups: {b: {instanceType: p6-b200.48xlarge, mig: all-1g.23gb}}}", "f")
+    node = {"metadata": {"name": A, "labels": {"drakit/node-group": "b"}}}
+    assert declared(groups.node_groups, [node]) == {}
+
+
 async def test_a_node_that_publishes_nothing_is_not_outdated(cluster: Cluster) -> None:
     cluster.label(A, config="all-balanced")
     assert cluster.api is not None
@@ -474,20 +480,31 @@ def test_a_configuration_that_a_group_can_have(group: str, config: str) -> None:
     check_config(group, GROUPS[group], config)
 
 
-def test_the_guide_lists_every_configuration() -> None:
+COMMON = {"all-disabled", "all-enabled", "all-balanced"}
+
+
+@pytest.mark.parametrize(
+    ("head", "one", "other", "left_out"),
+    [
+        ("| p4d.24xlarge | p4de.24xlarge |", A100_40GB, A100_80GB, set[str]()),
+        ("| p5 | p5e, p5en |", H100, H200, COMMON),
+    ],
+)
+def test_the_guide_lists_every_configuration(head: str, one: Gpu, other: Gpu, left_out: set[str]) -> None:
     text = (Path(__file__).parents[3] / "docs" / "mig.md").read_text()
-    rows = re.findall(r"^\| `(all-\S+)` \| `(all-\S+)` \| (.+) \|$", text, re.MULTILINE)
-    assert {small for small, _, _ in rows} == set(mig_configs(A100_40GB))
-    assert {large for _, large, _ in rows} == set(mig_configs(A100_80GB))
+    table = text.partition(head)[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(all-\S+)` \| `(all-\S+)` \| (.+) \|$", table, re.MULTILINE)
+    assert {small for small, _, _ in rows} == set(mig_configs(one)) - left_out
+    assert {large for _, large, _ in rows} == set(mig_configs(other)) - left_out
     for small, large, told in rows:
-        layouts = layout(A100_40GB, small), layout(A100_80GB, large)
+        layouts = layout(one, small), layout(other, large)
         if count := re.match(r"(\d),(?: each)? (\d+) multiprocessors", told):
             for placements in layouts:
                 assert placements is not None
                 assert len(placements) == int(count[1]), small
                 assert {place.profile.multiprocessors for place in placements} == {int(count[2])}, small
         else:
-            assert small in ("all-disabled", "all-enabled", "all-balanced")
+            assert small in COMMON
 
 
 # The command

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drakit.dra.catalogue import A100_40GB, A100_80GB, L4
+from drakit.dra.catalogue import A100_40GB, A100_80GB, H100, H200, L4
 from drakit.dra.hardware import GpuDevice, PhysicalGpu, device_entry, device_name, devices_on
 from drakit.dra.mig import Placement, layout, mig_configs, place, profile_named
 
@@ -166,7 +166,7 @@ def nodes(draw: st.DrawFn) -> list[PhysicalGpu]:
     """GPUs of a node, each with a configuration of its own; L4s among A100s occur nowhere, but break no rule."""
     found = []
     for minor in range(draw(st.integers(0, 8))):
-        model = draw(st.sampled_from([L4, A100_40GB, A100_80GB]))
+        model = draw(st.sampled_from([L4, A100_40GB, A100_80GB, H100, H200]))
         config = draw(st.sampled_from(list(mig_configs(model)))) if model.mig else None
         mig = layout(model, config) if config else None
         found.append(PhysicalGpu(minor, f"GPU-{minor}", model, f"0000:{minor:02x}:00.0", mig))

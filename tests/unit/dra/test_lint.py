@@ -303,7 +303,7 @@ SPEAKS: list[tuple[str, str, str, list[Any]]] = [
         "1g.10gb of NVIDIA A100-SXM4-80GB has 9728Mi",
         [claim(requests=[request("part", "mig.nvidia.com", f"{attribute('profile', '1g.10gb')} && {memory('10Gi')}")])],
     ),
-    ("unsatisfiable", "warning", "has memory of 100Gi", [claim(requests=[request(cel=memory("100Gi", ">"))])]),
+    ("unsatisfiable", "warning", "has memory of 200Gi", [claim(requests=[request(cel=memory("200Gi", ">"))])]),
     ("unsatisfiable", "warning", "satisfies this", [claim(requests=[request(cel=attribute("architecture", "Volta"))])]),
     ("nearly", "warning", "NVIDIA L4 has 23034Mi", [claim(requests=[request(cel=memory("24Gi"))])]),
     (

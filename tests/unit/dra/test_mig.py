@@ -1,4 +1,4 @@
-"""MIG on A100s: profiles as nvidia-smi lists them, placements as the hardware makes them."""
+"""MIG: profiles as nvidia-smi lists them, placements as the hardware makes them."""
 
 import itertools
 from collections import Counter
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drakit.dra.catalogue import A100_40GB, A100_80GB, L4, Gpu
+from drakit.dra.catalogue import A100_40GB, A100_80GB, H100, H200, L4, Gpu
 from drakit.dra.mig import (
     MigProfile,
     Placement,
@@ -22,7 +22,10 @@ from drakit.dra.mig import (
 )
 
 A100S = [A100_40GB, A100_80GB]
-ALL_CONFIGS = [pytest.param(gpu, config, id=f"{gpu.memory}-{config}") for gpu in A100S for config in mig_configs(gpu)]
+WITH_MIG = [*A100S, H100, H200]
+ALL_CONFIGS = [
+    pytest.param(gpu, config, id=f"{gpu.memory}-{config}") for gpu in WITH_MIG for config in mig_configs(gpu)
+]
 
 
 def at(*instances: tuple[str, int], gpu: Gpu = A100_40GB) -> list[Placement]:
@@ -57,8 +60,32 @@ def test_profiles(
     assert profile_named(A100_80GB, name_80) == MigProfile(name_80, *rest, memory_80)
 
 
+# The same, of an H100 and an H200 with driver 580.159.04.
+@pytest.mark.parametrize(
+    ("name_80", "name_141", "rest", "memory_80", "memory_141"),
+    [
+        ("1g.10gb", "1g.18gb", (19, (0, 1, 2, 3, 4, 5, 6), 1, 7, 16, 1, 1, 0, 1, 0), "9984Mi", "16384Mi"),
+        ("1g.10gb+me", "1g.18gb+me", (20, (0, 1, 2, 3, 4, 5, 6), 1, 1, 16, 1, 1, 0, 1, 1), "9984Mi", "16384Mi"),
+        ("1g.20gb", "1g.35gb", (15, (0, 2, 4, 6), 2, 4, 26, 1, 1, 0, 1, 0), "20096Mi", "33280Mi"),
+        ("2g.20gb", "2g.35gb", (14, (0, 2, 4), 2, 3, 32, 2, 2, 0, 2, 0), "20096Mi", "33280Mi"),
+        ("3g.40gb", "3g.71gb", (9, (0, 4), 4, 2, 60, 3, 3, 0, 3, 0), "40448Mi", "71424Mi"),
+        ("4g.40gb", "4g.71gb", (5, (0,), 4, 1, 64, 4, 4, 0, 4, 0), "40448Mi", "71424Mi"),
+        ("7g.80gb", "7g.141gb", (0, (0,), 8, 1, 132, 8, 7, 0, 7, 1), "81152Mi", "143360Mi"),
+    ],
+)
+def test_profiles_of_hopper(
+    name_80: str,
+    name_141: str,
+    rest: tuple[int, tuple[int, ...], int, int, int, int, int, int, int, int],
+    memory_80: str,
+    memory_141: str,
+) -> None:
+    assert profile_named(H100, name_80) == MigProfile(name_80, *rest, memory_80)
+    assert profile_named(H200, name_141) == MigProfile(name_141, *rest, memory_141)
+
+
 def test_only_gpus_with_mig_have_profiles() -> None:
-    assert [len(profiles_of(gpu)) for gpu in (*A100S, L4)] == [7, 7, 0]
+    assert [len(profiles_of(gpu)) for gpu in (*WITH_MIG, L4)] == [7, 7, 7, 7, 0]
     with pytest.raises(ValueError, match=r"'1g.5gb' is not a MIG profile of NVIDIA L4; .* it has no MIG"):
         profile_named(L4, "1g.5gb")
     with pytest.raises(ValueError, match=r"'1g.5gb' is not a MIG profile of NVIDIA A100-SXM4-80GB; .* 1g.10gb, "):
@@ -162,7 +189,7 @@ def test_exactly_what_fits_is_placed() -> None:
                     place(A100_40GB, wanted)
 
 
-@given(st.sampled_from(A100S), st.data())
+@given(st.sampled_from(WITH_MIG), st.data())
 def test_what_is_placed_can_be_there(gpu: Gpu, data: st.DataObject) -> None:
     wanted = data.draw(st.lists(st.sampled_from([profile.name for profile in profiles_of(gpu)]), max_size=8))
     try:
@@ -218,6 +245,19 @@ def test_configurations_of_the_mig_manager() -> None:
         "all-7g.80gb": ("7g.80gb",),
         "all-balanced": ("3g.40gb", "2g.20gb", "1g.10gb", "1g.10gb"),
     }
+    assert list(mig_configs(H100)) == list(mig_configs(A100_80GB))
+    assert mig_configs(H200) == {
+        "all-disabled": None,
+        "all-enabled": (),
+        "all-1g.18gb": ("1g.18gb",) * 7,
+        "all-1g.18gb.me": ("1g.18gb+me",),
+        "all-1g.35gb": ("1g.35gb",) * 4,
+        "all-2g.35gb": ("2g.35gb",) * 3,
+        "all-3g.71gb": ("3g.71gb",) * 2,
+        "all-4g.71gb": ("4g.71gb",),
+        "all-7g.141gb": ("7g.141gb",),
+        "all-balanced": ("3g.71gb", "2g.35gb", "1g.18gb", "1g.18gb"),
+    }
     assert mig_configs(L4) == {}
 
 
@@ -251,6 +291,9 @@ def test_a_configuration_is_laid_out() -> None:
         (A100_40GB, "all-7g.80gb", "all-7g.40gb", A100_80GB, "but of NVIDIA A100-SXM4-80GB; here"),
         (A100_40GB, "half-balanced", "all-balanced", None, "the nearest is 'all-balanced'. It has all-disabled, "),
         (A100_40GB, "All-Disabled", "all-disabled", None, "the nearest is 'all-disabled'"),
+        (H200, "all-1g.10gb", "all-1g.18gb", H100, "but of NVIDIA H100 80GB HBM3; here it is 'all-1g.18gb'"),
+        (H100, "all-1g.5gb", "all-1g.10gb", A100_40GB, "but of NVIDIA A100-SXM4-40GB; here it is 'all-1g.10gb'"),
+        (A100_80GB, "all-3g.71gb", "all-3g.40gb", H200, "but of NVIDIA H200; here it is 'all-3g.40gb'"),
         (L4, "all-1g.5gb", None, A100_40GB, "configuration of NVIDIA L4, which has no MIG"),
     ],
 )

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from drakit.engine.journal import VERSION, Journal, read_journal
+from drakit.engine.files import DamagedFile
+from drakit.engine.journal import VERSION, Journal, make_room, read_journal
 from drakit.errors import PreflightError
 
 
@@ -61,25 +62,54 @@ def test_a_new_run_forgets_the_last(path: Path) -> None:
     assert (document["command"], list(document["steps"])) == ("down", ["sweep"])
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b'{"version": 1, "st',
-        b"\xff",
-        b"[]",
-        b'{"version": 1}',
-        b'{"version": 1, "steps": []}',
-        json.dumps({"version": VERSION + 1, "steps": {}}).encode(),
-    ],
-    ids=["empty", "cut short", "not UTF-8", "a list", "no steps", "steps in a list", "another version"],
-)
-def test_a_damaged_journal_is_none(path: Path, content: bytes) -> None:
+DAMAGED = {
+    "empty": b"",
+    "cut short": b'{"version": 1, "st',
+    "not UTF-8": b"\xff",
+    "a list": b"[]",
+    "deep": b"[" * 100_000,
+    "no version": b'{"steps": {}}',
+    "a version that is none": b'{"version": "1", "steps": {}}',
+    "no steps": b'{"version": 1}',
+    "steps in a list": b'{"version": 1, "command": "up", "ended": null, "steps": []}',
+    "a step that is none": b'{"version": 1, "command": "up", "ended": null, "steps": {"terraform": 1}}',
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_journal_is_put_aside(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    assert read_journal(path) is None
+    with pytest.raises(DamagedFile, match=str(path)) as caught:
+        read_journal(path)
+    assert caught.value.code == "file-damaged"
+    assert path.read_bytes() == content, "to look moves nothing"
+    aside = make_room(path)
+    assert aside is not None
+    assert aside.name.startswith("journal.json.damaged-")
+    assert aside.read_bytes() == content
+    assert not path.exists()
+    Journal(path, "up").started("terraform")
+    assert make_room(path) is None
+    assert read_journal(path)
+
+
+def test_the_journal_of_a_newer_drakit_is_refused(path: Path) -> None:
+    newer = json.dumps({"version": VERSION + 1, "steps": []})
+    path.write_text(newer)
+    for look in (read_journal, make_room):
+        with pytest.raises(PreflightError, match="newer drakit") as caught:
+            look(path)
+        assert (caught.value.code, int(caught.value.exit_code)) == ("newer-drakit", 3)
+        assert "pip install --upgrade drakit" in str(caught.value.hint)
+    assert path.read_text() == newer
 
 
 def test_no_journal_is_none(path: Path) -> None:
     assert read_journal(path) is None
+    assert make_room(path) is None
+
+
+def test_a_folder_in_the_way_of_the_journal(path: Path) -> None:
     path.mkdir()
-    assert read_journal(path) is None
+    with pytest.raises(PreflightError, match=str(path)):
+        read_journal(path)

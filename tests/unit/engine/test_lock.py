@@ -11,7 +11,7 @@ import pytest
 
 from drakit.engine import lock
 from drakit.engine.lock import lock_holder, stack_lock
-from drakit.errors import Locked, PreflightError
+from drakit.errors import ExitCode, Locked, PreflightError
 
 HOLD = """
 import sys
@@ -103,8 +103,18 @@ def test_the_lock_is_private(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b'{"pid": 12, "ho', b"[]", b"null", b'"up"', b'{"pid": 12}', b"\xff\xfe"],
-    ids=["empty", "cut short", "a list", "null", "a string", "incomplete", "not UTF-8"],
+    [
+        b"",
+        b'{"pid": 12, "ho',
+        b"[]",
+        b"null",
+        b'"up"',
+        b'{"pid": 12}',
+        b"\xff\xfe",
+        b"[" * 4096,
+        b'{"pid": [1], "host": {}, "started": null, "command": "up"}',
+    ],
+    ids=["empty", "cut short", "a list", "null", "a string", "incomplete", "not UTF-8", "deep", "other types"],
 )
 def test_a_holder_whose_name_cannot_be_read(path: Path, text: bytes) -> None:
     path.write_bytes(text)
@@ -113,6 +123,59 @@ def test_a_holder_whose_name_cannot_be_read(path: Path, text: bytes) -> None:
         with pytest.raises(Locked, match="its name is not written yet") as caught, stack_lock(path, "up"):
             pass
     assert caught.value.details["holder"] == {}
+
+
+@pytest.mark.parametrize("text", [b'{"pid": 12, "ho', b"garbage", b"\xff"], ids=["cut short", "garbage", "not UTF-8"])
+def test_a_lock_file_that_a_crash_has_left_cut_short_is_taken_over(path: Path, text: bytes) -> None:
+    path.write_bytes(text)
+    with stack_lock(path, "up"):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
+ELSEWHERE = {"pid": 4242, "host": "elsewhere", "started": "2026-01-01T10:00:00+0000", "command": "up"}
+
+
+@pytest.fixture
+def mounted(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """`mounted(type)`: the lock's file system is of that type, as the kernel tells of it."""
+
+    def mount(kind: str) -> None:
+        device = tmp_path.stat().st_dev
+        mounts = tmp_path / "mountinfo"
+        mounts.write_text(
+            "22 1 0:999 / /other rw - nfs4 host:/other rw\n"
+            f"36 35 {os.major(device)}:{os.minor(device)} / /mnt rw,noatime shared:1 - {kind} host:/path rw\n"
+        )
+        monkeypatch.setattr(lock, "MOUNTS", mounts)
+
+    return mount
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])
+def test_a_holder_on_another_host_that_shares_the_disk(path: Path, mounted: Callable[[str], None], kind: str) -> None:
+    """Its lock may not reach this host, so what it has written counts."""
+    mounted(kind)
+    path.write_text(json.dumps(ELSEWHERE))
+    for _ in range(2):
+        with pytest.raises(Locked, match="process 4242 on elsewhere, `drakit up`, since 2026") as caught:
+            stack_lock(path, "down").__enter__()
+        assert caught.value.exit_code is ExitCode.LOCKED
+    assert json.loads(path.read_text()) == ELSEWHERE
+    assert caught.value.hint is not None
+    subprocess.run(caught.value.hint.split("`")[1].split(), check=True)
+    with stack_lock(path, "down"):
+        pass
+    with stack_lock(path, "up"):
+        pass
+
+
+@pytest.mark.parametrize(("kind", "host"), [("ext4", "elsewhere"), ("overlay", "elsewhere"), ("nfs4", None)])
+def test_a_dead_holder_of_another_name(path: Path, mounted: Callable[[str], None], kind: str, host: str | None) -> None:
+    """Containers have a name of their own each; on one kernel its lock is what counts."""
+    mounted(kind)
+    path.write_text(json.dumps(ELSEWHERE | {"host": host or socket.gethostname()}))
+    with stack_lock(path, "up"):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
 
 
 def test_a_lock_file_that_was_replaced_under_its_holder(path: Path, holder: subprocess.Popen[str]) -> None:

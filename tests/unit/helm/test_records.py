@@ -20,7 +20,7 @@ kind: DaemonSet
 
 
 def record(document: object) -> str:
-    return base64.b64encode(base64.b64encode(gzip.compress(json.dumps(document).encode()))).decode()
+    return base64.b64encode(base64.b64encode(gzip.compress(json.dumps(document).encode(), mtime=0))).decode()
 
 
 def read(text: str) -> dict[str, object]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from drakit.dra.devices import Device, Holder
 from drakit.errors import ClusterError
 from drakit.render.text import print_error, print_result
-from drakit.results import DemoResult, DownResult, NodeStatus, Result, StatusResult, UpResult
+from drakit.results import DemoResult, DownResult, Kept, NodeStatus, Result, StatusResult, UpResult
 
 EVIL = "\x1b[2J\u202e\rx"
 
@@ -21,7 +21,24 @@ def shown(result: Result, *, verbose: bool = False, **options: Any) -> str:
     return out.getvalue()
 
 
-SAMPLES = ["up", "plan", "scale", "mig", "status", "demo", "demo-unproved", "lint", "down", "tools", "text"]
+SAMPLES = [
+    "up",
+    "plan",
+    "scale",
+    "mig",
+    "status",
+    "demo",
+    "demo-unproved",
+    "lint",
+    "down",
+    "tools",
+    "text",
+    "capacity-list",
+    "capacity-find",
+    "capacity-find-nothing",
+    "capacity-buy",
+    "doctor",
+]
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -43,13 +60,30 @@ def test_no_kind_of_result_is_forgotten(samples: Mapping[str, Result]) -> None:
         ("up", ["warning: an old Helm", "is up: Kubernetes v1.33.13", "dra-driver-nvidia-gpu  0.4.1    deployed"]),
         ("up", ["gpu.nvidia.com, mig.nvidia.com", "/home/ada/stacks/.drakit/sandbox/kubeconfig", "changed: terraform"]),
         ("plan", ["create   terraform_data.control_plane", "install  release gpu-operator", "$1.50 an hour"]),
-        ("scale", ["g6          0     1   1", "1 device published"]),
+        ("scale", ["g6          0     1   1      0    2", "GPUs: 0 before, 1 now; 1 device published"]),
+        ("scale", ["Cost: $0.12 an hour before, $1.44 now, $1051 a month", "Prices: AWS Pricing API, 2026-11-23"]),
+        ("scale", ["Changed: nodeGroups.g6.labels (in-place).", "Scheduled: g6: 2 nodes from", "Written to /home/ada"]),
         ("mig", ["yes      8 3g.20gb, 8 2g.10gb, 16 1g.5gb", "p4d is all-balanced; 4.2 s"]),
         ("status", ["g6.4xlarge  yes", "GPU-18db0e85 ", "gpu-test1/gpu-pod", ": 1 allocated, 0 free."]),
         ("status", ["problem: the simulator does not run"]),
         ("demo", ["basic: proved", "ok     claims-allocated", "running 1.23 s"]),
         ("demo-unproved", ["basic: NOT PROVED", "FAILED uuid-agrees-with-slice", "running never", "kept in namespace"]),
-        ("down", ["Removed: 2 node groups. Left over: 1. 2.0 s", "  a volume"]),
+        ("doctor", ["WARNING: stack: Node a is not Ready.", "jark (eks): 1 thing to look at"]),
+        ("down", ["Removed: 2 node groups. Left over: 1. 2.0 s", "  kept: log group /aws/eks/jark/cluster"]),
+        ("capacity-list", ["us-west-2b  payment-pending  0/1   p4d", "Capacity Block, paid $283.20", "in 3 h"]),
+        (
+            "capacity-list",
+            ["  drain      ", "in 47 h     EKS scales its group to 0", "$43.92/h used or not", "2 more of"],
+        ),
+        ("capacity-find", ["cb-0123456789abcdef0  us-west-2b", "$283.20", "1 x 2 d", "$12,345.60", "$1.48"]),
+        (
+            "capacity-find-nothing",
+            ["No Capacity Block of 2 x p4d.24xlarge for 24 h", "  Another duration", "On offer inst"],
+        ),
+        (
+            "capacity-buy",
+            ["Bought cb-0123456789abcdef0: 1 x p4d.24xlarge", "  drakit scale p4d=1 --reservation cr-0123"],
+        ),
         ("tools", ["terraform  1.11.4   PATH", "missing", "needs >= 3.14", "helm: /usr/bin/helm is 3.9.0"]),
     ],
 )
@@ -88,7 +122,7 @@ def test_hostile_names_are_neutralised(samples: Mapping[str, Result]) -> None:
     hostile = [
         replace(status, nodes=(node,), devices=(device,), problems=(EVIL,), warnings=(EVIL,)),
         replace(up, stack=EVIL, device_classes=(EVIL,)),
-        DownResult(removed={EVIL: 1}, leftovers=(EVIL,), kept=(), seconds=0.1),
+        DownResult(removed={EVIL: 1}, leftovers=(), kept=(Kept(EVIL, EVIL, EVIL),), seconds=0.1),
     ]
     for result in hostile:
         text = shown(result, verbose=True)

@@ -129,7 +129,9 @@ def test_eks_takes_an_instance_type_that_the_catalogue_does_not_know() -> None:
         ('kubernetesVersion: "1.34"', 'drakit.yaml:1: kubernetesVersion: target sandbox does not offer "1.34"; it offers 1.33, 1.35'),
         ('{target: eks, kubernetesVersion: "1.32"}', 'drakit.yaml:1: kubernetesVersion: target eks does not offer "1.32"; it offers 1.33, 1.34, 1.35, 1.36'),
         ("charts: upsteam", 'drakit.yaml:1: charts: "upsteam" is not built in, and a folder has a slash; did you mean upstream?'),
-        ("blueprint: jark", 'drakit.yaml:1: blueprint: "jark" is not built in, and a folder has a slash; the built-in blueprints of the target are sandbox'),
+        ("blueprint: jark", "drakit.yaml:1: blueprint: target sandbox has no blueprint but sandbox"),
+        ("blueprint: ./mine", "drakit.yaml:1: blueprint: target sandbox has no blueprint but sandbox"),
+        ("target: eks\nblueprint: sandbox", 'drakit.yaml:2: blueprint: "sandbox" is not built in, and a folder has a slash; the built-in blueprints of the target are jark'),
         ("name: My_Stack", 'drakit.yaml:1: name: "My_Stack" is not a DNS label of at most 40 characters (lower-case letters, digits and -)'),
         (f"name: {'a' * 41}", f'drakit.yaml:1: name: "{"a" * 41}" is not a DNS label of at most 40 characters (lower-case letters, digits and -)'),
         ('name: "a\\n"', 'drakit.yaml:1: name: "a\\n" is not a DNS label of at most 40 characters (lower-case letters, digits and -)'),
@@ -182,7 +184,7 @@ def test_all_problems_are_listed_in_the_order_of_their_lines() -> None:
 kubernetesVersion: "1.34"
 nodeGroups:
   g6: {instanceTyp: g6.xlarge}
-  p5: {instanceType: p5.48xlarge}
+  p9: {instanceType: p9.48xlarge}
 name: a
 gpu: {operator: {enabled: maybe}}
 name: b

@@ -65,7 +65,7 @@ def test_the_load_balancer_controller_knows_its_cluster(tmp_path: Path) -> None:
     values = found["aws-load-balancer-controller"].values
     assert (values["clusterName"], values["region"]) == ("blue", "eu-west-1")
     # As blueprints/jark tags its VPC.
-    assert values["vpcTags"] == {"Name": "blue", "drakit/stack": "blue"}
+    assert values["vpcTags"] == {"drakit/stack": "blue"}
 
 
 def test_nothing_stands_in_the_way_of_another_release(tmp_path: Path) -> None:
@@ -87,14 +87,8 @@ def test_metrics_of_the_gpus_are_scraped(tmp_path: Path) -> None:
     assert monitor["namespaceSelector"] == {"matchNames": [OPERATOR]}
 
 
-def test_what_needs_a_role_says_so(tmp_path: Path) -> None:
-    warnings = chart_warnings(stack(), tmp_path)
-    assert [warning.partition(":")[0] for warning in warnings] == [
-        "addons.awsLoadBalancerController",
-        "addons.efsCsiDriver",
-    ]
-    assert "aws-load-balancer-controller in kube-system" in warnings[0]
-    assert chart_warnings(stack({"kuberay": True}), tmp_path) == ()
+def test_nothing_is_left_to_the_user(tmp_path: Path) -> None:
+    assert chart_warnings(stack(), tmp_path) == ()
 
 
 # Where the charts come from

@@ -137,6 +137,52 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert str(tmp_path / "nosuch") in caught.value.message
 
 
+# What a chart may not be
+
+
+@pytest.mark.parametrize("link", ["secrets", "templates/key.pem", "files"])
+@pytest.mark.parametrize("target", ["/etc", "../../../elsewhere", "/nosuch"])
+def test_a_chart_with_a_link_that_leads_out(tmp_path: Path, link: str, target: str) -> None:
+    charts = tmp_path / "charts"
+    chart = unpacked(charts, OPERATOR, "v26.3.3")
+    unpacked(charts, DRA_DRIVER, "0.4.1")
+    (tmp_path / "elsewhere").mkdir()
+    (chart / "templates").mkdir(exist_ok=True)
+    (chart / link).symlink_to(target)
+    with pytest.raises(UsageError, match=link) as caught:
+        releases(stack("./charts"), tmp_path)
+    assert caught.value.code == "chart-leads-outside"
+
+
+def test_links_within_the_folder_are_fine_and_the_chart_may_be_one(tmp_path: Path) -> None:
+    charts = tmp_path / "charts"
+    kept = unpacked(tmp_path / "kept", OPERATOR, "v26.3.3")
+    charts.mkdir()
+    (charts / OPERATOR).symlink_to(kept)
+    (kept / "again.yaml").symlink_to("Chart.yaml")
+    (unpacked(charts, DRA_DRIVER, "0.4.1") / "shared").symlink_to("..")
+    assert [release.chart for release in releases(stack("./charts"), tmp_path)] == [
+        str(charts / OPERATOR), str(charts / DRA_DRIVER),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "version: &a [x, x]\nb: &b [*a, *a]\n",
+        "[" * 100_000,
+        "version: [" + "x," * 400_000 + "]",
+        "version: {a: b}",
+        "a: 1\n" * 1_000_000,
+    ],
+    ids=["aliases", "deep", "long", "mapping", "large"],
+)
+def test_a_chart_whose_file_is_hostile_is_left_to_helm(tmp_path: Path, content: str) -> None:
+    unpacked(tmp_path, OPERATOR, "v26.3.3")
+    (unpacked(tmp_path, DRA_DRIVER, None) / "Chart.yaml").write_text(content)
+    assert releases(stack("."), tmp_path)[1].chart == str(tmp_path / DRA_DRIVER)
+
+
 # Stand-ins
 
 

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from drakit.errors import ClusterError, DrakitError, ExitCode, ToolFailed
-from drakit.terraform.errors import TABLE, classify, diagnostics_in
+from drakit.errors import ClusterError, DrakitError, ExitCode, Locked, ToolFailed
+from drakit.process import Completed
+from drakit.terraform.errors import TABLE, classify, death, diagnostics_in
 from drakit.terraform.events import Diagnostic
 from drakit.terraform.stream import parse
 
@@ -21,8 +22,9 @@ def read(sample: Path) -> list[Diagnostic]:
 def test_a_recorded_failure_is_recognised(sample: Path) -> None:
     error = classify(read(sample), Path("terraform.log"))
     assert error.code == sample.name.partition("--")[0]
-    assert isinstance(error, ToolFailed)
-    assert error.exit_code is ExitCode.TOOL_FAILED
+    kind, status = (Locked, ExitCode.LOCKED) if error.code == "state-locked" else (ToolFailed, ExitCode.TOOL_FAILED)
+    assert isinstance(error, kind)
+    assert error.exit_code is status
     assert len(error.message.splitlines()) <= 10
     assert error.hint is not None
     assert "terraform.log" in error.hint
@@ -54,6 +56,33 @@ def test_a_lock_names_its_holder(tool: str) -> None:
     assert lock["who"] == "alice@build"
     assert len(lock["id"]) == 36
     assert lock["created"] > 1_700_000_000
+
+
+def test_the_advice_for_a_lock_whose_holder_may_be_dead(tmp_path: Path) -> None:
+    """Only a backend keeps a lock when its holder has died."""
+    locked = sample("state-locked--terraform.jsonl")
+    assert "force-unlock" not in str(classify(locked, None, tmp_path).hint)
+    (tmp_path / ".terraform").mkdir()
+    (tmp_path / ".terraform" / "terraform.tfstate").write_text('{"backend": {"type": "s3", "config": {}}}')
+    error = classify(locked, None, tmp_path)
+    assert f"`terraform -chdir={tmp_path} force-unlock 40928256-88e4-5661-f70b-8a86128ac3e8`" in str(error.hint)
+
+
+def died_with(status: int, output: str) -> DrakitError:
+    return death(Completed(("/bin/terraform", "apply"), status, output, ""), [], Path("terraform.log"))
+
+
+def test_a_terraform_that_died() -> None:
+    killed = died_with(-9, '{"@message": "a word"}\n')
+    assert (killed.code, killed.message) == ("terraform-crashed", "terraform failed (killed by signal 9).")
+    assert "want of memory" in str(killed.hint)
+    assert "terraform.log" in str(killed.hint)
+    trace = "\n".join(f"goroutine {n}" for n in range(40))
+    panicked = died_with(11, f'{{"@message": "a word"}}\npanic: runtime error: index out of range\n{trace}\n')
+    assert panicked.code == "terraform-crashed"
+    assert "panic: runtime error: index out of range" in panicked.message
+    assert len(panicked.message.splitlines()) <= 11
+    assert died_with(1, "").code == "terraform-failed"
 
 
 def test_a_lock_that_describes_the_refused_one_names_nobody() -> None:

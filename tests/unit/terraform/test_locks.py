@@ -2,19 +2,18 @@ import asyncio
 import getpass
 import json
 import os
-import re
 import signal
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from drakit.errors import DrakitError
+from drakit.errors import DrakitError, Locked
 from drakit.terraform import runner
 from drakit.terraform.events import ProvisionStart, TerraformEvent
 from drakit.terraform.locks import Holder, holder_is_dead
@@ -169,52 +168,96 @@ async def test_a_backend_keeps_the_state_and_its_lock(
     assert await terraform.resources() == ['terraform_data.node_group["g6"]']
 
 
+LEFT = ["$ terraform apply\n", "$ terraform apply\nexit status -9\n", "$ terraform apply\n$ x\nexit status 1\n"]
+NOT_LEFT = ["", "$ terraform apply\nexit status 1\n", "$ terraform apply\n$ terraform apply\nexit status 0\n"]
+
+
 @pytest.mark.parametrize(
-    ("who", "created", "released"),
+    ("who", "log", "released"),
     [
-        (ME, "2001-09-09 01:46:40.5 +0000 UTC", True),
-        (ME, "2999-01-01 00:00:00 +0000 UTC", False),
-        ("alice@elsewhere", "2001-09-09 01:46:40 +0000 UTC", False),
+        *((ME, log, True) for log in LEFT),
+        *((ME, log, False) for log in NOT_LEFT),
+        ("alice@elsewhere", LEFT[0], False),
     ],
 )
 async def test_a_dead_lock_of_a_backend_is_released_under_way(
-    tmp_path: Path, folder: Path, who: str, created: str, released: bool
+    tmp_path: Path, folder: Path, who: str, log: str, released: bool
 ) -> None:
-    sample = (
-        (Path(__file__).parent / "samples" / "state-locked--terraform.jsonl").read_text().replace("alice@build", who)
-    )
-    (folder / "refusal").write_text(re.sub(r"2026-\S+ \S+ \+0000 UTC", created, sample))
+    """Hosts may share a name: the log has to tell that a Terraform of this stack died."""
+    sample = (Path(__file__).parent / "samples" / "state-locked--terraform.jsonl").read_text()
+    (folder / "refusal").write_text(sample.replace("alice@build", who))
     (folder / ".terraform").mkdir()
-    (folder / ".terraform" / "terraform.tfstate").write_text('{"backend": {"type": "s3"}}')
+    (folder / ".terraform" / "terraform.tfstate").write_text('{"backend": {"type": "s3", "config": {"bucket": "b"}}}')
     stand_in = tmp_path / "terraform"
     unlock = 'if [ "$1" = force-unlock ]; then echo "$@" > unlocked; exit; fi'
     stand_in.write_text(f"#!/bin/sh\n{unlock}\n[ -e unlocked ] && exit\ncat refusal\nexit 1\n")
     stand_in.chmod(0o755)
-    apply = Terraform(stand_in, folder, tmp_path / "logs").apply(None)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "terraform-apply.log").write_text(log)
+    terraform = Terraform(stand_in, folder, tmp_path / "logs")
     if released:
-        assert await apply == ApplySummary()
+        assert await terraform.apply(None) == ApplySummary()
         assert "40928256-88e4-5661-f70b-8a86128ac3e8" in (folder / "unlocked").read_text()
-    else:
-        with pytest.raises(DrakitError, match=who) as raised:
-            await apply
+        return
+    for _ in range(2):  # and having been refused is no sign of death
+        with pytest.raises(Locked, match=who) as raised:
+            await terraform.apply(None)
         assert raised.value.code == "state-locked"
         assert not (folder / "unlocked").exists()
 
 
+@pytest.fixture
+def at_work(tmp_path: Path) -> Iterator[Callable[..., int]]:
+    """`at_work(name, folder, **variables)`: a process of that name in that folder."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(name: str, folder: Path, **variables: str) -> int:
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.symlink_to("/bin/sleep")
+        folder.mkdir(parents=True, exist_ok=True)
+        # Named by its file: the kernel takes a process's name from there.
+        started.append(subprocess.Popen([program, "600"], cwd=folder, env=variables))
+        return started[-1].pid
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def data_folder(folder: Path, bucket: str) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "terraform.tfstate").write_text(
+        json.dumps({"backend": {"type": "s3", "config": {"bucket": bucket}, "hash": id(folder)}})
+    )
+    return folder
+
+
 @pytest.mark.parametrize(
-    ("who", "created", "running", "dead"),
+    ("name", "bucket", "dead"),
     [
-        (ME, 1000.0, [], True),
-        (ME, 1000.0, [("terraform", 1500.0), ("bash", 10.0)], True),
-        (ME, 1000.0, [("terraform", 900.0)], False),
-        (ME, 1000.0, [("tofu", 1000.5)], False),
-        (ME, 0.0, [], False),
-        ("alice@elsewhere", 1000.0, [], False),
+        ("terraform", "ours", False),
+        ("tofu", "ours", False),
+        ("terraform", "theirs", True),
+        ("terraform-provider-aws_v5", "ours", True),
+        ("sh", "ours", True),
     ],
 )
-def test_a_holder_is_dead_when_none_of_its_terraforms_runs(
-    monkeypatch: pytest.MonkeyPatch, who: str, created: float, running: list[tuple[str, float]], dead: bool
+def test_a_holder_is_dead_when_no_terraform_works_on_its_state(
+    tmp_path: Path, at_work: Callable[..., int], name: str, bucket: str, dead: bool
 ) -> None:
-    processes = [SimpleNamespace(info={"name": name, "create_time": started}) for name, started in running]
-    monkeypatch.setattr(psutil, "process_iter", lambda attrs: processes)
-    assert holder_is_dead(Holder("id", who, "OperationTypeApply", created)) is dead
+    ours = data_folder(tmp_path / "ours" / ".terraform", "ours")
+    holder = Holder("id", ME, "OperationTypeApply", 0)
+    assert holder_is_dead(holder, ours)
+    data_folder(tmp_path / "elsewhere" / ".terraform", bucket)
+    at_work(name, tmp_path / "elsewhere")
+    assert holder_is_dead(holder, ours) is dead
+    assert not holder_is_dead(Holder("id", "alice@elsewhere", "OperationTypeApply", 0), ours)
+
+
+def test_the_state_of_one_that_keeps_its_data_elsewhere(tmp_path: Path, at_work: Callable[..., int]) -> None:
+    ours = data_folder(tmp_path / "ours" / ".terraform", "ours")
+    elsewhere = data_folder(tmp_path / "data", "ours")
+    at_work("terraform", tmp_path / "cwd", TF_DATA_DIR=str(elsewhere))
+    assert not holder_is_dead(Holder("id", ME, "OperationTypeApply", 0), ours)

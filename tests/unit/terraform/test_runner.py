@@ -1,6 +1,8 @@
 import asyncio
 import json
+import os
 import shlex
+import signal
 import stat
 import subprocess
 from collections.abc import Callable
@@ -8,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from drakit.errors import DrakitError, PreflightError
+from drakit import process
+from drakit.errors import DrakitError, PreflightError, TimedOut, ToolFailed
+from drakit.terraform import runner
+from drakit.terraform.atwork import at_work
 from drakit.terraform.errors import LONGEST_SHOWN
 from drakit.terraform.events import ApplyComplete, ProvisionProgress, TerraformEvent
 from drakit.terraform.plan import ApplySummary
@@ -234,3 +239,79 @@ async def test_a_torrent_of_nonsense_ends_in_a_short_error(tmp_path: Path, folde
     with pytest.raises(DrakitError) as raised:
         await Terraform(torrent, folder, tmp_path / "logs").apply(None)
     assert len(raised.value.message) < 11 * (LONGEST_SHOWN + 5)
+
+
+def stand_in(tmp_path: Path, script: str) -> Path:
+    """A program in Terraform's place."""
+    path = tmp_path / "terraform"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(("limit", "said"), [("LONGEST", "did not finish within"), ("SILENCE", "said nothing for")])
+@pytest.mark.parametrize("heeds", [True, False], ids=["heeds SIGINT", "ignores SIGINT"])
+async def test_a_terraform_that_hangs(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, limit: str, said: str, heeds: bool
+) -> None:
+    monkeypatch.setattr(runner, limit, 1.0)
+    monkeypatch.setattr(process, "GRACE_SECONDS", 0.2)
+    answer = "echo SIGINT >> signals; exit 1" if heeds else ""
+    hanging = stand_in(tmp_path, f"trap '{answer}' INT\nwhile :; do sleep 0.1; done")
+    terraform = Terraform(hanging, folder, tmp_path / "logs")
+    with pytest.raises(TimedOut, match=f"terraform {said} 1 s and was stopped") as raised:
+        await terraform.apply(None)
+    assert raised.value.code == "terraform-hangs"
+    assert "again" in str(raised.value.hint)
+    assert str(tmp_path / "logs" / "terraform-apply.log") in str(raised.value.hint)
+    assert (folder / "signals").exists() is heeds
+    if heeds:
+        assert (folder / "signals").read_text() == "SIGINT\n"
+    assert at_work(folder) == []
+
+
+async def test_a_terraform_that_crashes(make: Make, folder: Path) -> None:
+    terraform = make(LONG)
+    await terraform.init(silent)
+
+    def crash(event: TerraformEvent) -> None:
+        if isinstance(event, ProvisionProgress):
+            for found in [each for each in at_work(folder) if each.command]:
+                os.kill(found.pid, signal.SIGSEGV)
+
+    with pytest.raises(ToolFailed) as raised:
+        await terraform.apply(None, on_event=crash)
+    assert raised.value.code == "terraform-crashed"
+    assert len(raised.value.message.splitlines()) <= 11
+    assert at_work(folder) == [], "what it ran is gone too"
+    (folder / "go").touch()
+    await terraform.apply(None)
+    assert not (await terraform.plan(None, None)).changed
+
+
+async def test_files_that_may_not_grow(make: Make, folder: Path, executable: Path, tmp_path: Path) -> None:
+    """As on a disk that fills up: neither the log nor the state takes more; with room again its advice leads on."""
+    whole = make(GROUPS)
+    await whole.init(silent)
+    await whole.apply(groups(folder, "g6"))
+    many = groups(folder, *(f"group-{number}" for number in range(300)))
+    confined = stand_in(tmp_path, f'ulimit -f 64; exec "{executable}" "$@"')  # of 512 bytes
+    with pytest.raises(DrakitError) as raised:
+        await Terraform(confined, folder, tmp_path / "logs").apply(many)
+    assert raised.value.code in ("terraform-crashed", "terraform-failed", "state-not-writable")
+    assert "terraform-apply.log" in str(raised.value.hint)
+    assert at_work(folder) == []
+    with pytest.raises(DrakitError) as raised:
+        await whole.apply(many)
+    assert raised.value.code == "state-damaged"
+    follow(str(raised.value.hint))
+    await whole.apply(many)
+    assert len(await whole.resources()) == 300
+
+
+async def test_a_full_disk_under_the_log_of_a_terraform_that_goes_on(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "terraform-apply.log").symlink_to("/dev/full")
+    with pytest.raises(PreflightError) as raised:
+        await Terraform(stand_in(tmp_path, "echo done"), folder, tmp_path / "logs").apply(None)
+    assert raised.value.code == "disk-full"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from drakit.errors import ExitCode, PreflightError
-from drakit.tools import HELM, TERRAFORM, FoundTool, controlplane, find, list_tools
+from drakit.tools import HELM, TERRAFORM, TERRAFORM_FOR_EKS, FoundTool, controlplane, find, list_tools
 from drakit.tools.cache import built_path
 
 if TYPE_CHECKING:
@@ -54,6 +54,17 @@ async def test_tofu_where_terraform_is_too_old(machine: Machine) -> None:
     assert await find(TERRAFORM) == FoundTool("terraform", "1.6.0", "path", tofu)
     terraform = machine.terraform("1.5.7")
     assert await find(TERRAFORM) == FoundTool("terraform", "1.5.7", "path", terraform)
+
+
+async def test_what_the_sandbox_takes_may_be_too_old_for_eks(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    terraform = machine.terraform("1.9.8")
+    assert await find(TERRAFORM) == FoundTool("terraform", "1.9.8", "path", terraform)
+    assert await find(TERRAFORM_FOR_EKS) is None
+    tofu = machine.terraform("1.10.0", name="tofu")
+    assert await find(TERRAFORM_FOR_EKS) == FoundTool("terraform", "1.10.0", "path", tofu)
+    monkeypatch.setenv("DRAKIT_TERRAFORM", str(terraform))
+    with pytest.raises(PreflightError, match=r"1\.9\.8 is too old, drakit needs Terraform or OpenTofu >= 1\.10"):
+        await find(TERRAFORM_FOR_EKS)
 
 
 @pytest.mark.parametrize(

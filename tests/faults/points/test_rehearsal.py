@@ -1,0 +1,79 @@
+"""Faults in the life of a stack on EKS, with the real Terraform provider and an emulated AWS.
+
+`up` has some two hundred events there, and each run that comes to one takes seconds to read what exists. So the events
+that get a fault are taken at regular distances, in chains: each fault comes on what the one before has left.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.points.driver import How
+from tests.faults.points.plan import Driver, Plague, Plan
+from tests.faults.points.summary import PROPERTY
+from tests.rehearsal.conftest import executable, initialised
+from tests.rehearsal.emulator import Emulator, emulator
+from tests.rehearsal.places import AwsPlace
+
+__all__ = ["emulator", "executable", "initialised"]
+
+pytestmark = pytest.mark.sandbox
+
+NAME = "struck"
+STACK = {
+    "target": "eks", "name": NAME, "charts": "builtin",
+    "nodeGroups": {
+        "core": {"instanceType": "m5.xlarge", "min": 1, "max": 2, "desired": 1},
+        "g6": {"instanceType": "g6.12xlarge", "min": 0, "max": 1},
+    },
+}  # fmt: skip
+
+FAULTS = Plague((How.KILL, How.INTERRUPT, How.CALL, How.TERMINATE))
+UPS, DOWNS = 16, 12
+"""How many faults while Terraform has much to do."""
+
+
+@pytest.fixture
+def plan(
+    emulator: Emulator, initialised: Path, tmp_path_factory: pytest.TempPathFactory,
+    record_property: Callable[..., None],
+) -> Iterator[Plan]:  # fmt: skip
+    """A fault plan for a stack that is not up."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        **{name: value for name, value in emulator.environment.items() if name.startswith("AWS_")},
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "DRAKIT_TF_PLUGIN_DIR": str(initialised / ".terraform" / "providers"),
+    }
+    place = AwsPlace(tmp_path_factory.mktemp("struck"), environment=environment)
+    place.write(STACK)
+    driver = Driver(tmp_path_factory.mktemp("driver"), environment)
+    plan = Plan(place, driver, NAME, emulator.inventory)
+    yield plan
+    record_property(PROPERTY, plan.count())
+    driver.close()
+    place.clean()
+
+
+def test_a_stack_on_eks(plan: Plan) -> None:
+    up, down = ("up", "--yes"), ("down", "--yes")
+    coming = FAULTS.of(plan.ok(*up).events, UPS)
+    for command in (("scale", "g6=1", "--yes"), ("demo", "basic"), ("scale", "g6=0", "--yes")):
+        for fault in FAULTS.of(plan.ok(*command).events):
+            plan.strike(fault, *command)
+        plan.ok(*command)
+    going = FAULTS.of(plan.ok(*down).events, DOWNS)
+    plan.assert_gone()
+
+    for fault in coming:
+        plan.strike(fault, *up)
+    groups = plan.ok(*up).result["nodeGroups"]
+    assert groups == {"core": {"desired": 1, "ready": 1}, "g6": {"desired": 0, "ready": 0}}
+    assert plan.ok("plan").result["changes"] == []
+
+    for fault in going:
+        plan.strike(fault, *down)
+    plan.down("--yes")

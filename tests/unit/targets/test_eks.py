@@ -1,0 +1,268 @@
+"""The eks target's node groups: sizes, which nodes go, why they do not come, reservations and schedules."""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from drakit.errors import ClusterError, ExitCode, PreflightError
+from drakit.stack.model import Stack
+from drakit.targets.base import SizeChange
+from drakit.targets.eks import EksTarget
+from tests.unit.aws.conftest import FakeAws, aws_environment
+from tests.unit.commands.scaled import node
+
+__all__ = ["aws_environment"]
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+HOUR = timedelta(hours=1)
+ID = "cr-0123456789abcdef0"
+STACK = Stack.model_validate({
+    "target": "eks", "name": "mine",
+    "nodeGroups": {
+        "core": {"instanceType": "m5.xlarge", "min": 1, "max": 4, "desired": 1},
+        "g6": {"instanceType": "g6.xlarge", "max": 4},
+        "p4d": {"instanceType": "p4d.24xlarge", "max": 1},
+    },
+})  # fmt: skip
+LIST, DESCRIBE = ("eks", "list_nodegroups"), ("eks", "describe_nodegroup")
+UPDATE, WAIT = ("eks", "update_nodegroup_config"), ("eks", "describe_update")
+ACTIVITIES, TERMINATE = (
+    ("autoscaling", "describe_scaling_activities"),
+    ("autoscaling", "terminate_instance_in_auto_scaling_group"),
+)
+SCHEDULED, SCHEDULE = (
+    ("autoscaling", "describe_scheduled_actions"),
+    ("autoscaling", "put_scheduled_update_group_action"),
+)
+RESERVATIONS = ("ec2", "describe_capacity_reservations")
+DONE = {"update": {"id": "u-1", "status": "Successful"}}
+BLOCK = {
+    "CapacityReservationId": ID, "OwnerId": "123456789012", "InstanceType": "p4d.24xlarge", "State": "active",
+    "InstancePlatform": "Linux/UNIX", "AvailabilityZone": "us-west-2a", "Tenancy": "default",
+    "TotalInstanceCount": 1, "AvailableInstanceCount": 1, "ReservationType": "capacity-block",
+    "StartDate": NOW - HOUR, "EndDate": NOW + 24 * HOUR,
+}  # fmt: skip
+
+
+def group(name: str, desired: int = 2, *, least: int = 0, issues: Any = ()) -> dict[str, Any]:
+    """A node group as EKS describes it; Terraform has given its name digits."""
+    return {
+        "nodegroupName": f"{name}-2026", "clusterName": "mine", "status": "ACTIVE", "tags": {"drakit/node-group": name},
+        "scalingConfig": {"minSize": least, "maxSize": 4, "desiredSize": desired},
+        "resources": {"autoScalingGroups": [{"name": f"eks-{name}"}]}, "health": {"issues": list(issues)},
+    }  # fmt: skip
+
+
+def groups(*found: dict[str, Any]) -> dict[tuple[str, ...], Any]:
+    """What EKS answers about these."""
+    by_name = {each["nodegroupName"]: each for each in found}
+    return {
+        LIST: {"nodegroups": list(by_name)},
+        DESCRIBE: lambda **asked: {"nodegroup": by_name[asked["nodegroupName"]]},
+    }
+
+
+@pytest.fixture
+def target() -> Callable[..., tuple[EksTarget, FakeAws]]:
+    """The target in an AWS that answers so."""
+
+    def make(*answers: dict[tuple[str, ...], Any]) -> tuple[EksTarget, FakeAws]:
+        aws = FakeAws({key: value for each in answers for key, value in each.items()})
+        made = EksTarget(STACK)
+        made._aws = aws
+        return made, aws
+
+    return make
+
+
+def did(aws: FakeAws, *operations: tuple[str, str]) -> list[tuple[str, dict[str, Any]]]:
+    return [(operation, given) for service, operation, given in aws.asked if (service, operation) in operations]
+
+
+async def test_sizes_are_eks_own(target: Any) -> None:
+    made, _ = target(groups(group("g6", 3, least=1), group("strange", 1)))
+    [(name, size)] = (await made.group_sizes(None)).items()
+    # The launch template has the instance type; the stack file says which.
+    assert (name, size.desired, size.min, size.max, size.instance_type) == ("g6", 3, 1, 4, "g6.xlarge")
+
+
+async def test_all_sizes_are_set_in_one_call(target: Any) -> None:
+    made, aws = target(groups(group("g6"), group("core")), {UPDATE: DONE, WAIT: DONE})
+    await made.scale(None, {"g6": SizeChange(3, 0, 8)}, 5)
+    assert did(aws, UPDATE, TERMINATE) == [
+        ("update_nodegroup_config", {
+            "clusterName": "mine", "nodegroupName": "g6-2026",
+            "scalingConfig": {"desiredSize": 3, "minSize": 0, "maxSize": 8},
+        }),
+    ]  # fmt: skip
+
+
+async def test_the_nodes_that_go_are_ended_by_name(target: Any) -> None:
+    made, aws = target(groups(group("g6")), {UPDATE: DONE, WAIT: DONE, TERMINATE: {}})
+    await made.scale(None, {"g6": SizeChange(1, 0, 4)}, 5, leaving=[node("a"), node("b", "core")])
+    assert [(operation, given.get("InstanceId")) for operation, given in did(aws, UPDATE, TERMINATE)] == [
+        ("terminate_instance_in_auto_scaling_group", "i-a"), ("update_nodegroup_config", None),
+    ]  # fmt: skip
+    assert did(aws, TERMINATE)[0][1]["ShouldDecrementDesiredCapacity"] is True
+
+
+async def test_first_the_minimum_where_it_is_in_the_way(target: Any) -> None:
+    made, aws = target(groups(group("g6", least=2)), {UPDATE: DONE, WAIT: DONE, TERMINATE: {}})
+    await made.scale(None, {"g6": SizeChange(1, 0, 4)}, 5, leaving=[node("a")])
+    assert [given.get("scalingConfig") for _, given in did(aws, UPDATE, TERMINATE)] == [
+        {"minSize": 0}, None, {"desiredSize": 1, "minSize": 0, "maxSize": 4},
+    ]  # fmt: skip
+
+
+async def test_an_instance_that_has_gone_is_fine(target: Any) -> None:
+    gone = ("ValidationError", "Instance Id not found - No managed instance found for instance ID: i-a")
+    made, aws = target(groups(group("g6")), {UPDATE: DONE, WAIT: DONE, TERMINATE: gone})
+    await made.scale(None, {"g6": SizeChange(1)}, 5, leaving=[node("a")])
+    assert len(did(aws, UPDATE)) == 1
+    made, aws = target(groups(group("g6")), {TERMINATE: ("ValidationError", "violate group's min size constraint")})
+    with pytest.raises(ClusterError, match="min size"):
+        await made.scale(None, {"g6": SizeChange(1)}, 5, leaving=[node("a")])
+    assert did(aws, UPDATE) == []
+
+
+async def test_an_update_that_fails(target: Any) -> None:
+    failed = {
+        "update": {"id": "u-1", "status": "Failed", "errors": [{"errorCode": "AccessDenied", "errorMessage": "no"}]}
+    }
+    made, _ = target(groups(group("g6")), {UPDATE: DONE, WAIT: failed})
+    with pytest.raises(ClusterError) as caught:
+        await made.scale(None, {"g6": SizeChange(1)}, 5)
+    assert caught.value.code == "aws-access-denied"
+
+
+# Why nodes do not come
+
+NO_CAPACITY = (
+    "We currently do not have sufficient g6.xlarge capacity in the Availability Zone you requested (us-west-2a). "
+    "Launching EC2 instance failed."
+)
+
+
+def activity(id: str, status: str, message: str) -> dict[str, Any]:
+    return {
+        "ActivityId": id, "AutoScalingGroupName": "eks-g6", "Cause": "x", "StartTime": NOW, "StatusCode": status,
+        "StatusMessage": message, "Description": "Launching a new EC2 instance.",
+    }  # fmt: skip
+
+
+async def test_what_auto_scaling_was_refused(target: Any) -> None:
+    made, aws = target(
+        groups(group("g6"), group("core")), {ACTIVITIES: {"Activities": [activity("a-1", "Failed", NO_CAPACITY)]}}
+    )
+    [trouble] = await made.troubles(["g6"])
+    assert (trouble.group, trouble.id, trouble.code) == ("g6", "a-1", "aws-insufficient-capacity")
+    assert trouble.message.startswith("Auto Scaling: We currently do not have sufficient g6.xlarge capacity")
+    assert trouble.final
+    assert trouble.remedy
+    # The newest alone: what it once could not and now can is no trouble.
+    assert [given["MaxRecords"] for _, given in did(aws, ACTIVITIES)] == [1]
+
+
+async def test_what_it_does_is_no_trouble(target: Any) -> None:
+    made, _ = target(groups(group("g6")), {ACTIVITIES: {"Activities": [activity("a-2", "InProgress", "50")]}})
+    assert await made.troubles(["g6"]) == []
+
+
+async def test_what_eks_says_of_a_group(target: Any) -> None:
+    issues = [
+        {"code": "AsgInstanceLaunchFailures", "message": NO_CAPACITY},
+        {"code": "NodeCreationFailure", "message": "Instances failed to join the kubernetes cluster"},
+    ]
+    made, _ = target(groups(group("g6", issues=issues)), {ACTIVITIES: {"Activities": []}})
+    # The first is Auto Scaling's own to tell, once for each try.
+    [trouble] = await made.troubles(["g6"])
+    assert trouble.message == "EKS: Instances failed to join the kubernetes cluster"
+    assert trouble.code
+
+
+# Schedules and reservations
+
+
+async def test_what_is_scheduled_the_earliest_first(target: Any) -> None:
+    def actions(**asked: Any) -> Any:
+        late = asked["AutoScalingGroupName"] == "eks-core"
+        action = {"ScheduledActionName": "x", "StartTime": NOW + (2 if late else 1) * HOUR, "DesiredCapacity": 1}
+        return {"ScheduledUpdateGroupActions": [action]}
+
+    made, _ = target(groups(group("core"), group("p4d")), {SCHEDULED: actions})
+    assert [(each.group, each.desired) for each in await made.scheduled()] == [("p4d", 1), ("core", 1)]
+
+
+async def test_one_action_that_a_later_word_replaces(target: Any) -> None:
+    made, aws = target(groups(group("p4d", 0)), {SCHEDULE: {}})
+    for desired in (1, 2):
+        await made.schedule("p4d", desired, NOW)
+    assert [(given["AutoScalingGroupName"], given["ScheduledActionName"], given["DesiredCapacity"])
+            for _, given in did(aws, SCHEDULE)] == [
+        ("eks-p4d", "drakit scale --at-start", 1), ("eks-p4d", "drakit scale --at-start", 2),
+    ]  # fmt: skip
+
+
+ALL_WELL = {
+    **groups(group("p4d", 0)),
+    RESERVATIONS: {"CapacityReservations": [BLOCK]},
+    ("sts", "get_caller_identity"): {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/ada"},
+    ("ec2", "describe_subnets"): {"Subnets": [{"AvailabilityZone": "us-west-2a"}]},
+    ("ec2", "describe_availability_zones"): {"AvailabilityZones": [{"ZoneName": f"us-west-2{z}"} for z in "ab"]},
+}
+
+
+async def test_a_block_that_runs(target: Any) -> None:
+    made, _ = target(ALL_WELL)
+    found = await made.reserved(STACK, "p4d", ID, 1, at_start=False)
+    assert (found.reservation.id, found.reservation.type, found.starts) == (ID, "capacity-block", None)
+
+
+async def test_a_block_to_come(target: Any) -> None:
+    coming = {**BLOCK, "State": "scheduled", "AvailableInstanceCount": 0, "StartDate": NOW + HOUR}
+    made, _ = target(ALL_WELL, {RESERVATIONS: {"CapacityReservations": [coming]}})
+    found = await made.reserved(STACK, "p4d", ID, 1, at_start=True)
+    assert found.starts == NOW + HOUR
+    assert found.notes
+    with pytest.raises(PreflightError) as caught:
+        await made.reserved(STACK, "p4d", ID, 1, at_start=False)
+    assert (caught.value.exit_code, caught.value.code) == (ExitCode.PREFLIGHT, "reservation-not-started")
+
+
+async def test_a_reservation_of_nobody(target: Any) -> None:
+    made, aws = target(
+        ALL_WELL,
+        {
+            RESERVATIONS: ("InvalidCapacityReservationId.NotFound", "no"),
+            ("ec2", "describe_regions"): {"Regions": [{"RegionName": "us-west-2"}]},
+        },
+    )
+    with pytest.raises(PreflightError) as caught:
+        await made.reserved(STACK, "p4d", ID, 1, at_start=False)
+    assert caught.value.code == "reservation-not-found"
+    assert did(aws, UPDATE, TERMINATE, SCHEDULE) == []
+
+
+async def test_the_groups_reservations_as_they_are(target: Any) -> None:
+    made, _ = target(ALL_WELL)
+    in_block = STACK.node_groups["p4d"].model_copy(
+        update={"reservation": (await made.reserved(STACK, "p4d", ID, 1, at_start=False)).reservation}
+    )
+    stack = STACK.model_copy(update={"node_groups": {**STACK.node_groups, "p4d": in_block}})
+    [found] = await made.reservations(stack)
+    assert (found.group, found.id, found.state, found.end) == ("p4d", ID, "active", BLOCK["EndDate"])
+    # EKS scales a group in a Capacity Block to zero 40 minutes before the end.
+    assert found.drain == BLOCK["EndDate"] - timedelta(minutes=40)
+    made, _ = target({RESERVATIONS: ("InvalidCapacityReservationId.NotFound", "no")})
+    [found] = await made.reservations(stack)
+    assert (found.state, found.drain) == ("unknown", None)
+    assert await made.reservations(STACK) == []
+
+
+def test_an_unknown_price_is_no_low_price(target: Any) -> None:
+    made, _ = target({})
+    assert made.hourly_cost(["g6.xlarge", "g6.xlarge"]) == pytest.approx(2 * 0.8048)
+    assert made.hourly_cost(["p5e.48xlarge"]) == math.inf
