@@ -75,7 +75,8 @@ async def _reservations(session: Session) -> list[Finding]:
         if each.drain and each.end and each.drain - now < AHEAD:
             message = f"{each.id} ends {relative(each.end, now)}, at {local(each.end)}: its nodes are drained "
             message += f"{relative(each.drain, now)}, at {local(each.drain)}."
-            remedy = "`drakit capacity find` looks for the next block; save your work before."
+            kind = session.stack.node_groups[each.group].instance_type
+            remedy = f"`drakit capacity find {kind}` looks for the next block; save your work before."
             findings.append(Finding(name, Level.WARNING, message, remedy))
         elif each.start and each.start > now and each.state == "scheduled":
             findings.append(Finding(name, Level.INFO, f"{each.id} starts {relative(each.start, now)}."))

@@ -147,7 +147,7 @@ COSTS: Mapping[_Path, Cost | Depends] = {
     ("nodeGroups", "*", "max"): Cost(Effect.IN_PLACE, "EKS changes the group's bounds."),
     ("nodeGroups", "*", "desired"): Cost(
         Effect.IN_PLACE,
-        "`drakit scale` launches nodes, or takes some away; `drakit up` keeps the size that the group has.",
+        "`scale` launches nodes, or takes some away; `drakit up` keeps the size that the group has.",
     ),
     ("nodeGroups", "*", "mig"): Cost(
         Effect.IN_PLACE,
@@ -188,5 +188,5 @@ _SANDBOX: Mapping[_Path, Cost | Depends] = {
     **{path: _UNUSED for path in COSTS if path[0] == "aws" or "reservation" in path},
     ("kubernetesVersion",): Cost(Effect.NEW_STACK, "A sandbox keeps its version of Kubernetes."),
     **{("nodeGroups", "*", field): _ANEW for field in ("instanceType", "mig", "labels", "taints")},
-    ("nodeGroups", "*", "desired"): Cost(Effect.IN_PLACE, "`drakit scale` starts simulated nodes, or stops some."),
+    ("nodeGroups", "*", "desired"): Cost(Effect.IN_PLACE, "`scale` starts simulated nodes, or stops some."),
 }

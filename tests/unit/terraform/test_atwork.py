@@ -123,7 +123,8 @@ def test_a_cancelled_wait_interrupts_it(
             await waiting
 
     asyncio.run(cancelled())
-    assert at_work(folder) == []
+    # What its provisioner ran last may be in its own last moment.
+    assert not any(each.command for each in at_work(folder))
     assert resources(folder) == {"quick": None, "long": "tainted"}
 
 
