@@ -3,11 +3,12 @@
 A rehearsal's word on a field holds until the file says something else than it did then, or `down`.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drakit.commands.documents import load, save
+from drakit.engine.events import Emit
 from drakit.engine.files import file_errors, write_atomically
 from drakit.engine.workspace import Workspace
 from drakit.errors import UsageError
@@ -39,21 +40,21 @@ def remember(session: "Session", wanted: Stack, groups: Sequence[str]) -> bool:
         return False
     if session.rehearse:
         path = session.workspace.folder / OVERLAY
-        known = _read(path)
+        known = _read(path, session.emit)
         for (name, field), (old, new) in changes.items():
             there = known.setdefault(name, {}).get(field)
             known[name][field] = {"was": there["was"] if there and there["is"] == old else old, "is": new}
-        write_atomically(path, json.dumps(known, indent=2) + "\n")
+        save(path, {"nodeGroups": known})
         return True
     assert session.file is not None
     _edit(session.file, wanted, {("nodeGroups", *path): new for path, (_, new) in changes.items()})
     return True
 
 
-def overlaid(stack: Stack, workspace: Workspace) -> Stack:
+def overlaid(stack: Stack, workspace: Workspace, emit: Emit) -> Stack:
     """`stack` with what a rehearsal remembers."""
     groups = dict(stack.node_groups)
-    for name, fields in _read(workspace.folder / OVERLAY).items():
+    for name, fields in _read(workspace.folder / OVERLAY, emit).items():
         if name not in groups:
             continue
         now = groups[name].model_dump(mode="json", by_alias=True)
@@ -92,8 +93,11 @@ def _edit(file: Path, wanted: Stack, changes: Mapping[tuple[str, ...], Any]) -> 
         path.chmod(mode)
 
 
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        return dict(json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
-        return {}
+def _read(path: Path, emit: Emit) -> dict[str, dict[str, Any]]:
+    def parse(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        return {
+            str(name): {str(field): {"was": each["was"], "is": each["is"]} for field, each in fields.items()}
+            for name, fields in document["nodeGroups"].items()
+        }
+
+    return load(path, parse, emit) or {}

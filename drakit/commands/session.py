@@ -127,7 +127,7 @@ def open_session(file: Path | None, emit: Emit, timeout: float | None = None, *,
     if rehearse:
         from drakit.commands.remembered import overlaid
 
-        stack = overlaid(stack, workspace)
+        stack = overlaid(stack, workspace, emit)
     patience = AWS_TIMEOUT if stack.target == "eks" and not rehearse else DEFAULT_TIMEOUT
     return Session(stack, loaded.file, workspace, emit, timeout or patience, rehearse)
 

@@ -3,12 +3,12 @@
 A change that drakit did not see, of a size in the console for example, counts from the next command that asks.
 """
 
-import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from drakit.commands.documents import load, save
 from drakit.commands.session import Session
-from drakit.engine.files import write_atomically
 from drakit.results import Spent
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def note(session: Session, cost: "Cost") -> None:
     seen = _read(session)
     if cost.items and (not seen or seen[-1][1] != cost.hourly):
         lines = [[at.isoformat(), hourly] for at, hourly in (*seen, (datetime.now(UTC), cost.hourly))]
-        write_atomically(session.workspace.folder / FILE, json.dumps(lines) + "\n")
+        save(session.workspace.folder / FILE, {"seen": lines})
 
 
 def spent(session: Session, now: datetime | None = None) -> Spent | None:
@@ -38,8 +38,7 @@ def spent(session: Session, now: datetime | None = None) -> Spent | None:
 
 
 def _read(session: Session) -> list[tuple[datetime, float]]:
-    try:
-        lines = json.loads((session.workspace.folder / FILE).read_bytes())
-        return [(datetime.fromisoformat(at), float(hourly)) for at, hourly in lines]
-    except (OSError, ValueError, TypeError):
-        return []
+    def parse(document: Mapping[str, Any]) -> list[tuple[datetime, float]]:
+        return [(datetime.fromisoformat(at), float(hourly)) for at, hourly in document["seen"]]
+
+    return load(session.workspace.folder / FILE, parse, session.emit) or []

@@ -4,18 +4,17 @@ What was changed is written down beside the journal first, so that the next demo
 """
 
 import contextlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from drakit.commands.demo.capacity import Growth
+from drakit.commands.documents import load, save
 from drakit.commands.mig import declared, partition, set_mig
 from drakit.commands.session import Session
 from drakit.commands.waiting import NodeWait
 from drakit.dra.mig import ALL_BALANCED, ALL_DISABLED, CONFIG_LABEL
 from drakit.engine.events import Report
-from drakit.engine.files import write_atomically
 from drakit.errors import DrakitError, Refused
 from drakit.kube.client import Kube
 from drakit.kube.kinds import NODE, Object, ResourceApi
@@ -178,14 +177,13 @@ class Scaling:
         return str(labels.get(CONFIG_LABEL) or (definition and definition.mig) or ALL_DISABLED)
 
     def _read(self) -> Changed:
-        try:
-            document: Any = json.loads(self._file.read_text(encoding="utf-8"))
+        def parse(document: Mapping[str, Any]) -> Changed:
             sizes = {str(name): (int(before), int(after)) for name, (before, after) in document["sizes"].items()}
             mig = {str(g): {str(n): str(c) for n, c in nodes.items()} for g, nodes in document["mig"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return Changed()
-        return Changed(sizes, mig)
+            return Changed(sizes, mig)
+
+        return load(self._file, parse, self.session.emit) or Changed()
 
     def _write(self) -> None:
         with contextlib.suppress(DrakitError):  # without it a killed run is not put back; nothing else depends on it
-            write_atomically(self._file, json.dumps({"sizes": self.changed.sizes, "mig": self.changed.mig}) + "\n")
+            save(self._file, {"sizes": self.changed.sizes, "mig": self.changed.mig})

@@ -160,7 +160,7 @@ async def _zone(kube: Kube, node: str | None) -> str | None:
 
 def _find(cluster: Cluster, name: str) -> Any:
     for volume in ec2(cluster.region).volumes.values():
-        if {"key": "CSIVolumeName", "value": name} in volume.get_tags():
+        if any((tag["key"], tag["value"]) == ("CSIVolumeName", name) for tag in volume.get_tags()):
             return volume
     return None
 

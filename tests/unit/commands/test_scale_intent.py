@@ -233,10 +233,10 @@ def test_a_rehearsal_remembers_beside_its_state(tmp_path: Path) -> None:
     )
     assert remember(here, wanted, ["g6"])
     assert (tmp_path / "drakit.yaml").read_text() == FILE
-    assert overlaid(here.stack, here.workspace) == wanted
+    assert overlaid(here.stack, here.workspace, here.emit) == wanted
     # Until the file says something new.
     edited = parse_stack(FILE.replace("desired: 2", "desired: 1"), "f")
-    seen = overlaid(edited, here.workspace).node_groups["g6"]
+    seen = overlaid(edited, here.workspace, here.emit).node_groups["g6"]
     assert (seen.desired, seen.max) == (1, 8)
 
 
@@ -249,6 +249,6 @@ def test_what_a_rehearsal_does_twice_is_still_over_the_files_word(tmp_path: Path
         assert remember(session, session.stack.model_copy(update={"node_groups": one}), ["g6"])
 
     scaled(here, 3)
-    again = replaced(here, stack=overlaid(here.stack, here.workspace))
+    again = replaced(here, stack=overlaid(here.stack, here.workspace, here.emit))
     scaled(again, 4)
-    assert overlaid(here.stack, here.workspace).node_groups["g6"].desired == 4
+    assert overlaid(here.stack, here.workspace, here.emit).node_groups["g6"].desired == 4

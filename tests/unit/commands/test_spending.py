@@ -21,7 +21,9 @@ def here(tmp_path: Path) -> Session:
 
 
 def seen(here: Session, *prices: tuple[datetime, float]) -> None:
-    (here.workspace.folder / FILE).write_text(json.dumps([[at.isoformat(), hourly] for at, hourly in prices]))
+    (here.workspace.folder / FILE).write_text(
+        json.dumps({"version": 1, "seen": [[at.isoformat(), hourly] for at, hourly in prices]})
+    )
 
 
 def cost(hourly: float) -> Cost:
@@ -46,7 +48,7 @@ def test_nothing_noted_nothing_known(here: Session) -> None:
 def test_what_stays_the_same_is_noted_once(here: Session) -> None:
     for hourly in (1.0, 1.0, 2.0, 1.0):
         note(here, cost(hourly))
-    assert [hourly for _, hourly in json.loads((here.workspace.folder / FILE).read_text())] == [1.0, 2.0, 1.0]
+    assert [hourly for _, hourly in json.loads((here.workspace.folder / FILE).read_text())["seen"]] == [1.0, 2.0, 1.0]
     found = spent(here, datetime.now(UTC) + 10 * HOUR)
     assert found is not None
     assert found.usd == pytest.approx(10.0, abs=0.1)
@@ -59,9 +61,10 @@ def test_a_clock_that_was_set_back_makes_no_money(here: Session) -> None:
     assert found.usd == 0.0
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[[1, 2]]", '[["2026-11-23T12:00:00+00:00"]]', '[["soon", 1]]', "null"])
-def test_a_damaged_file_is_no_file(here: Session, text: str) -> None:
+@pytest.mark.parametrize("text", ["", "{}", "null", '{"version": 1}', '{"version": 1, "seen": [["soon", 1]]}'])
+def test_a_damaged_file_is_put_aside(here: Session, text: str) -> None:
     (here.workspace.folder / FILE).write_text(text)
     assert spent(here) is None
+    assert [path.read_text() for path in here.workspace.folder.glob(f"{FILE}.damaged-*")] == [text]
     note(here, cost(1.0))
     assert spent(here) is not None
