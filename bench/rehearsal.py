@@ -1,4 +1,4 @@
-"""`python -m bench.rehearsal`: what drakit adds to Terraform and Helm, and how long it looks before it changes anything.
+"""`python -m bench.rehearsal`: what drakit adds to Terraform and Helm, and how long it looks before changing anything.
 
 A rehearsal, so that no answer of AWS is waited for: what is left is Terraform's work, Helm's, and drakit's own. The
 journal has each step's time. The whole `up` is as a user waits for it, the start of the emulated AWS included.
@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import tempfile
 from pathlib import Path
 

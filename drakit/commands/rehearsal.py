@@ -7,6 +7,7 @@ ends with `down`.
 
 import asyncio
 import dataclasses
+import importlib
 import importlib.util
 import inspect
 import json
@@ -99,6 +100,7 @@ async def _start(folder: Path) -> str:
     log = folder / "aws.log"
     argv = [sys.executable, "-m", "drakit.rehearsal", "--port", "0", "--folder", str(folder)]
     pid = processes.start(folder, COMPONENT, argv, log)
+    importlib.import_module("boto3")  # what the stack's first question to AWS needs, while its AWS starts
     try:
         async with asyncio.timeout(START_SECONDS):
             while (endpoint := _endpoint(folder)) is None:

@@ -82,8 +82,6 @@ class Reserved:
     notes: tuple[str, ...] = ()
 
 
-
-
 @dataclass(frozen=True)
 class Health:
     """Whether the target's control plane runs; when not, in one sentence and, line by line, what does not."""

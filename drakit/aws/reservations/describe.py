@@ -13,6 +13,8 @@ from drakit.errors import ClusterError
 BLOCK_DRAIN = timedelta(minutes=40)
 BLOCK_TERMINATION = timedelta(minutes=30)
 """Before a Capacity Block's end EKS scales the node group to zero, and EC2 terminates what is left. EKS user guide."""
+ELSEWHERE_SECONDS = 6.0
+"""That a reservation is not in its region is an error even where the other regions do not answer."""
 _STARTING = frozenset({"scheduled", "payment-pending", "pending", "assessing", "delayed"})
 
 
@@ -116,13 +118,21 @@ async def other_region_of(aws: Aws, id: str, regions: Sequence[str]) -> str | No
 
 
 async def elsewhere(aws: Aws, id: str) -> str | None:
-    """The other region of the account that has a reservation, as far as that can be found out."""
+    """The other region of the account that has a reservation, as far as that can be found out in a few seconds."""
     try:
-        others = [name for name in await enabled_regions(aws) if name != aws.region]
-    except ClusterError:
+        async with asyncio.timeout(ELSEWHERE_SECONDS):
+            others = [name for name in await enabled_regions(aws) if name != aws.region]
+            asked = [asyncio.ensure_future(other_region_of(aws, id, [other])) for other in others]
+            try:
+                for answer in asyncio.as_completed(asked):
+                    if region := await answer:
+                        return region
+            finally:
+                for each in asked:
+                    each.cancel()
+    except (ClusterError, TimeoutError):
         return None
-    found = await asyncio.gather(*(other_region_of(aws, id, [other]) for other in others))
-    return next((each for each in found if each), None)
+    return None
 
 
 async def enabled_regions(aws: Aws) -> tuple[str, ...]:

@@ -47,6 +47,6 @@ def test_a_file_that_somebody_has_spoilt_meanwhile_is_left_alone(tmp_path: Path)
     file.write_text("nodeGroups:\n  g6: {max: 4}\n")
     here = session(file)
     file.write_text("nodeGroups: [")
-    with pytest.raises(UsageError, match="drakit.yaml:1:"):
+    with pytest.raises(UsageError, match=r"drakit\.yaml:1:"):
         remember(here, scaled(here.stack, "g6", desired=3), ["g6"])
     assert file.read_text() == "nodeGroups: ["
