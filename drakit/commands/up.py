@@ -1,5 +1,6 @@
 """`drakit up`: from a stack file to a cluster whose GPUs can be claimed."""
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -44,6 +45,8 @@ class _Up:
         self.releases: Sequence[Release] = releases(session.stack, session.workspace.root)
         self.tools: Mapping[str, FoundTool] = {}
         self.installed: Sequence[InstalledRelease] = ()
+        self.listed: Sequence[InstalledRelease] | None = None
+        self.classes: frozenset[str] = frozenset()
         self.releases_changed = False
         self.kube: Kube | None = None
         self.server = ""
@@ -71,6 +74,8 @@ class _Up:
                 self._device_classes,
                 after=("releases", *(release.name for release in self.releases if release.name in GPU)),
             ),
+            # Beside them: it takes Helm half a second.
+            Step("release-states", self._list_again, after=("releases", *(release.name for release in self.releases))),
             Step("nodes", self._nodes, after=("device-classes",)),
             Step("mig", self._mig, after=("nodes",)),
         ]
@@ -112,7 +117,17 @@ class _Up:
         return False
 
     async def _list_releases(self, report: Report) -> bool:
-        self.installed = await self._helm().list(self.releases)
+        assert self.kube is not None
+        assert self.api is not None
+        # Side by side: on EKS each first fetches a token, which takes as long as the rest.
+        self.installed, (classes, _) = await asyncio.gather(
+            self._helm().list(self.releases), self.kube.list(self.api.device_class)
+        )
+        self.classes = frozenset(each["metadata"]["name"] for each in classes)
+        return False
+
+    async def _list_again(self, report: Report) -> bool:
+        self.listed = await self._helm().list() if self.releases_changed else self.installed
         return False
 
     async def _follow_api(self, release: Release, report: Report) -> None:
@@ -138,7 +153,7 @@ class _Up:
 
     async def release_statuses(self) -> tuple[ReleaseStatus, ...]:
         """The stack's releases as Helm has them now."""
-        installed = await self._helm().list() if self.releases_changed else self.installed
+        installed = await self._helm().list() if self.listed is None else self.listed
         return tuple(
             ReleaseStatus(i.name, i.namespace, i.chart, i.version, str(i.status))
             for release in self.releases
@@ -169,15 +184,13 @@ class _Up:
 
     async def _restore_device_classes(self, report: Report) -> bool:
         """Have Helm bring back what somebody has deleted of a release that it takes for deployed."""
-        assert self.kube is not None
-        assert self.api is not None
         (release,) = (release for release in self.releases if release.name == DRA_DRIVER)
-        there = {obj["metadata"]["name"] for obj in (await self.kube.list(self.api.device_class))[0]}
-        if self.releases_changed or there >= set(DEVICE_CLASSES):
+        if self.releases_changed or self.classes >= set(DEVICE_CLASSES):
             return False
-        report(f"bringing back {', '.join(sorted(set(DEVICE_CLASSES) - there))}")
-        self.releases_changed = True
-        return await self._helm().ensure(release, report, self.session.timeout, installed=self.installed, again=True)
+        report(f"bringing back {', '.join(sorted(set(DEVICE_CLASSES) - self.classes))}")
+        changed = await self._helm().ensure(release, report, self.session.timeout, installed=self.installed, again=True)
+        self.listed = None
+        return changed
 
     async def _nodes(self, report: Report) -> bool:
         assert self.kube is not None

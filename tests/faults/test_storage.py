@@ -48,6 +48,19 @@ def test_a_folder_that_can_only_be_read(place: Place, command: str) -> None:
     assert "where the stack file's folder is writable" in refused.error["hint"]
 
 
+def test_a_state_that_terraform_was_writing_when_it_was_killed(place: Place) -> None:
+    place.ok("up")
+    (place.folder / "drakit.yaml").write_text(
+        "nodeGroups:\n  core: {instanceType: m5.xlarge, min: 1, max: 3, desired: 1}\n"
+    )
+    place.ok("up")
+    (place.stack() / "terraform" / "terraform.tfstate").write_text("")
+
+    assert place.ok("up").result["nodeGroups"]["core"] == {"desired": 1, "ready": 1}
+    place.ok("down")
+    place.assert_gone()
+
+
 @dataclass(frozen=True)
 class Disk:
     """A small disk with a stack's folder on it, and drakit in that folder."""

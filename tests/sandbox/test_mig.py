@@ -37,7 +37,7 @@ async def publishes(kube, api, **wanted: int) -> None:
         api.slice,
         lambda slices: Counter(d.profile or d.type for d in devices_of(slices.values())) == profiles,
         what=f"{dict(profiles)} to be published",
-        timeout=30,
+        timeout=120,
     )
 
 
@@ -60,7 +60,7 @@ async def state_of(kube, name: str) -> str:
         NODE,
         lambda nodes: nodes["", name]["metadata"]["labels"].get(STATE) in ("success", "failed"),
         what="MIG manager",
-        timeout=30,
+        timeout=120,
     )
     return found["", name]["metadata"]["labels"][STATE]
 
