@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := setup
-.PHONY: setup tools demo test lint format bench lock clean
+.PHONY: setup tools demo test faults lint format bench lock clean
 
 setup: $(READY)
 
@@ -31,6 +31,11 @@ demo: tools
 test: setup
 	@$(BIN)/drakit tools install helm terraform controlplane-1.33 controlplane-1.35
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Every command broken after each of its events, `up`, `down` and the rehearsal's included.
+faults: tools
+	@$(BIN)/drakit tools install controlplane-1.35
+	@DRAKIT_FAULTS=all $(BIN)/python -m pytest -n 2 --dist loadfile tests/faults/points
 
 lint: setup
 	@$(BIN)/ruff check .

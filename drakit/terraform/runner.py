@@ -157,7 +157,7 @@ class Terraform:
 
     async def state(self) -> dict[str, Any]:
         """The state as JSON, in the format of Terraform's state files; empty when there is none. It is not logged."""
-        self._restore_emptied_state()
+        self._mend_emptied_state()
         if not self.state_exists():
             return {}
         return await self._json("state pull")
@@ -195,7 +195,7 @@ class Terraform:
                 await self._stream("destroy", on_event, **options)
 
     async def _stream(self, command: str, on_event: OnEvent | None, *args: str, **options: object) -> tuple[int, Seen]:
-        self._restore_emptied_state()
+        self._mend_emptied_state()
         options |= {"json": IsFlagged, "input": False, "lock_timeout": LOCK_TIMEOUT}
         argv = self._argv(command, *args, **options)
         return await self._unlocked(lambda: self._stream_once(command, argv, on_event))
@@ -281,12 +281,17 @@ class Terraform:
             self._stamp.unlink(missing_ok=True)
         return error
 
-    def _restore_emptied_state(self) -> None:
-        # Terraform empties its state before it writes it, and would take what a kill leaves then for no state at all.
+    def _mend_emptied_state(self) -> None:
+        # Terraform empties its state before it writes it, and takes what a kill leaves then for no state at all.
         state, backup = self._folder / STATE, self._folder / f"{STATE}.backup"
-        if _size(state) == 0 and _size(backup):
-            with file_errors(self._folder):
-                write_atomically(state, backup.read_bytes())
+        if _size(state) != 0 or not _size(backup):
+            return
+        if not died(self._logs):
+            raise classify(
+                [Diagnostic("error", "The state file could not be read", f"{state} is empty")], None, self._folder
+            )
+        with file_errors(self._folder):
+            write_atomically(state, backup.read_bytes())
 
     def _backend(self) -> str:
         return str(backend_of(self._data).get("type", "local"))

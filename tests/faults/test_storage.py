@@ -55,6 +55,8 @@ def test_a_state_that_terraform_was_writing_when_it_was_killed(place: Place) -> 
     )
     place.ok("up")
     (place.stack() / "terraform" / "terraform.tfstate").write_text("")
+    with (place.stack() / "logs" / "terraform-apply.log").open("a") as log:
+        log.write("$ terraform apply\nexit status -9\n")
 
     assert place.ok("up").result["nodeGroups"]["core"] == {"desired": 1, "ready": 1}
     place.ok("down")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.faults.points.driver import Fault, How
-from tests.faults.points.plan import KILLS, Driver, Plague, Plan
+from tests.faults.points.plan import DONE, FAILURES, KILLS, SIGNALS, Driver, Plague, Plan
 from tests.faults.points.summary import PROPERTY
 from tests.rehearsal.conftest import executable, initialised
 from tests.rehearsal.emulator import Emulator, emulator
@@ -33,8 +33,7 @@ STACK = {
 }  # fmt: skip
 
 ALL = Plague((How.KILL, How.INTERRUPT, How.CALL, How.TERMINATE))
-STOPS = Plague((How.INTERRUPT, How.CALL, How.TERMINATE))
-"""What stops Terraform too. It outlives a drakit that is killed, and leaves no event for the next fault of a chain."""
+"""Terraform outlives a drakit that is killed, and leaves no event for the next fault of a chain: see SIGNALS."""
 UPS, DOWNS = 12, 9
 UP, DOWN = ("up", "--yes"), ("down", "--yes")
 
@@ -71,24 +70,33 @@ def test_a_stack_on_eks(plan: Plan) -> None:
     going = plan.ok(*DOWN).events
     plan.assert_gone()
 
-    assert plan.strike(while_terraform_works(coming), *UP)
+    assert plan.strike(while_terraform_works(KILLS, coming), *UP)
     assert_up(plan)
-    for fault in STOPS.of(going, DOWNS):
+    for fault in SIGNALS.of(going, DOWNS):
         plan.strike(fault, *DOWN)
     plan.down("--yes")
 
-    for fault in STOPS.of(coming, UPS):
+    for fault in SIGNALS.of(coming, UPS):
         plan.strike(fault, *UP)
     assert_up(plan)
-    assert plan.strike(while_terraform_works(going), *DOWN)
+    assert plan.strike(while_terraform_works(KILLS, going), *DOWN)
     plan.down("--yes")
 
 
-def while_terraform_works(events: Sequence[dict[str, Any]]) -> Fault:
-    """A kill in the middle of what Terraform makes or destroys."""
-    faults = [
-        fault for fault in KILLS.of(events) if re.search(r"terraform (creating|destroying) aws_\S+$", fault.label)
-    ]
+def test_a_terraform_that_is_killed(plan: Plan) -> None:
+    """It forgets what it was making: `up` goes on, or names what is in its way; `down` removes that too."""
+    coming = plan.ok(*UP).events
+    going = plan.ok(*DOWN).events
+    assert plan.strike(while_terraform_works(FAILURES, coming), *UP)
+    again = plan.driver(plan.place, *UP)
+    assert again.status == DONE or again.error["code"] == "aws-exists", again
+    assert plan.strike(while_terraform_works(FAILURES, going), *DOWN)
+    plan.down("--yes")
+
+
+def while_terraform_works(plague: Plague, events: Sequence[dict[str, Any]]) -> Fault:
+    """A fault in the middle of what Terraform makes or destroys."""
+    faults = [each for each in plague.of(events) if re.search(r"terraform (creating|destroying) aws_\S+$", each.label)]
     return faults[len(faults) // 2]
 
 
