@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := setup
-.PHONY: setup tools demo test faults lint format bench lock clean
+.PHONY: setup tools demo test faults lint format bench bench-rehearsal lock clean
 
 setup: $(READY)
 
@@ -50,6 +50,10 @@ format: setup
 # The figures of the README: medians, never a test.
 bench: tools
 	@$(BIN)/python -m bench.bench
+
+# What drakit adds to Terraform and Helm, in a rehearsal.
+bench-rehearsal: tools
+	@$(BIN)/python -m bench.rehearsal
 
 # Needs uv; every file is pinned with its hashes.
 lock:

@@ -139,7 +139,7 @@ _KINDS = (
     _Kind(
         EXISTS,
         "something of that name or address is there already",
-        "Remove it, or give the stack another name or network; an interrupted run may have left it.",
+        "`drakit down` removes what an interrupted run has left. Otherwise remove it, or give the stack another name.",
         ("EntityAlreadyExists", "EntityAlreadyExistsException", "AlreadyExistsException", "*AlreadyExists",
          "*AlreadyExistsException", "*.Duplicate", "*.Conflict", "RouteAlreadyExists"),
     ),

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from drakit.aws.clusters import STACK_TAG
 from drakit.dra.evidence import Check
 from drakit.stack.model import NodeGroup, Stack
 from drakit.targets.base import NODE_GROUP_LABEL
@@ -35,7 +36,7 @@ def plan_checks(stack: Stack, plan: Mapping[str, Any]) -> Sequence[Check]:
     references = dict(_template_references(plan.get("configuration", {}).get("root_module", {})))
     placement = plan.get("planned_values", {}).get("outputs", {}).get("node_group_placement", {}).get("value") or {}
     given = plan.get("variables", {}).get("node_groups", {}).get("value") or {}
-    checks = []
+    checks = [_cluster(stack, resources)]
     for name, group in stack.node_groups.items():
         templates = [each for each in resources if each.type == "aws_launch_template" and _launches(each.values, name)]
         node_groups = [each for each in resources if each.type == "aws_eks_node_group" and _is(each.values, name)]
@@ -47,6 +48,14 @@ def plan_checks(stack: Stack, plan: Mapping[str, Any]) -> Sequence[Check]:
         zone = ((given.get(name) or {}).get("reservation") or {}).get("availability_zone")
         checks.append(_reservation(name, group, _values(template), _values(node_group), zones, zone))
     return [*checks, _encrypted(resources)]
+
+
+def _cluster(stack: Stack, resources: Sequence[_Resource]) -> Check:
+    """Whether drakit will find the cluster again, as this stack's."""
+    found = [each.values for each in resources if each.type == "aws_eks_cluster"]
+    seen = [(each.get("name"), (each.get("tags_all") or {}).get(STACK_TAG)) for each in found]
+    said = "; ".join(f"{name}, {STACK_TAG} = {tag}" for name, tag in seen) or "no aws_eks_cluster"
+    return Check("cluster", seen == [(stack.name, stack.name)], said)
 
 
 def _launch_template(

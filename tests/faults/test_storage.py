@@ -3,6 +3,7 @@
 Both are real ones, mounted where no other process sees them (`unshare`): no rights of root are needed.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -88,7 +89,11 @@ class Disk:
         there = os.statvfs(self.filler.parent)
         assert there.f_blocks * there.f_frsize == SIZE, "this would fill the machine's own disk"
         with self.filler.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, there.f_bavail * there.f_frsize - leave)
+            while (free := there.f_bavail * there.f_frsize - leave) > 0:
+                # What runs there takes some meanwhile.
+                with contextlib.suppress(OSError):
+                    os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, free)
+                there = os.statvfs(self.filler.parent)
 
     def free(self) -> None:
         self.filler.unlink()

@@ -73,6 +73,19 @@ def bad(findings: tuple[Finding, ...]) -> list[tuple[str, Level, str]]:
     return [(f.name, f.level, f.message) for f in findings if f.level is not Level.INFO]
 
 
+async def test_the_bucket_for_the_state(emulated_aws: str) -> None:
+    for bucket, region in (("near", "us-west-2"), ("far", "eu-west-1")):
+        made = {"LocationConstraint": region}
+        Aws(region).client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=made)
+    said = {}
+    for bucket in ("near", "far", "nowhere"):
+        found = await preflight(stack(aws={"stateBucket": bucket}), Aws("us-west-2"))
+        said[bucket] = [(each.level, each.message) for each in found if each.name == "state bucket"]
+    assert [level for ((level, _),) in said.values()] == [Level.INFO, Level.ERROR, Level.ERROR]
+    assert "is in eu-west-1, and the stack in us-west-2" in said["far"][0][1]
+    assert "There is no bucket nowhere" in said["nowhere"][0][1]
+
+
 async def test_preflight_of_a_stack_that_can_be(emulated_aws: str) -> None:
     assert bad(await check(stack())) == []
 

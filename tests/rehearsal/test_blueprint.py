@@ -301,6 +301,8 @@ TARGET = ("capacity_reservation_specification", 0, "capacity_reservation_target"
         (GROUP, ("launch_template",), [], "p4d-launch-template"),
         (GROUP, ("launch_template", 0, "id"), "lt-0123456789abcdef0", "p4d-launch-template"),
         (GROUP, ("tags",), {}, "p4d-launch-template"),
+        ("aws_eks_cluster.this", ("name",), "other", "cluster"),
+        ("aws_eks_cluster.this", ("tags_all",), {"team": "ml"}, "cluster"),
         ('aws_launch_template.node["g6"]', ("instance_market_options",), [{"market_type": "capacity-block"}],
          "g6-reservation"),
         ('aws_eks_node_group.this["g6"]', ("capacity_type",), "CAPACITY_BLOCK", "g6-reservation"),

@@ -33,8 +33,8 @@ STACK = {
 }  # fmt: skip
 
 ALL = Plague((How.KILL, How.INTERRUPT, How.CALL, How.TERMINATE))
-"""Terraform outlives a drakit that is killed, and leaves no event for the next fault of a chain: see SIGNALS."""
 UPS, DOWNS = 12, 9
+"""How many events have a signal after them. A kill comes alone: Terraform outlives it, and leaves none for the next."""
 UP, DOWN = ("up", "--yes"), ("down", "--yes")
 
 

@@ -271,7 +271,10 @@ def with_status(given: Any, status: int) -> Any:
 
 
 @pytest.mark.parametrize("failure", UNANSWERED, ids=["no answer", "cut", "a fault of AWS"])
-async def test_a_block_whose_purchase_was_not_answered_is_found_by_its_tag(fake_aws, failure: Any) -> None:
+async def test_a_block_whose_purchase_was_not_answered_is_found_by_its_tag(
+    fake_aws, monkeypatch: pytest.MonkeyPatch, failure: Any
+) -> None:
+    monkeypatch.setattr(purchasing, "LOOK_SECONDS", 60)
     looks = iter([{"CapacityReservations": []}, ("RequestLimitExceeded", "slow"), {"CapacityReservations": [BLOCK]}])
     aws = fake_aws({BUY: with_status(failure, 500), LIST: lambda **_: next(looks)})
     told: list[str] = []

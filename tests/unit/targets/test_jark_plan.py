@@ -33,7 +33,14 @@ def plan(*, uses: dict[str, Any], newest: int | None = 3, module: str = "") -> d
         for kind, values in (
             ('aws_launch_template.mine["a.b"]', template),
             ('aws_eks_node_group.mine["a.b"]', group),
-            ("aws_eks_cluster.mine", {"encryption_config": [{"resources": ["secrets"]}]}),
+            (
+                "aws_eks_cluster.mine",
+                {
+                    "name": "jark",
+                    "tags_all": TAGS,
+                    "encryption_config": [{"resources": ["secrets"]}],
+                },
+            ),
         )
     ]
     references = {"id": {"references": ["aws_launch_template.mine", "each.key"]}}
@@ -94,4 +101,4 @@ def test_zones_that_the_blueprint_does_not_tell() -> None:
 
 
 def test_a_plan_without_the_node_group() -> None:
-    assert wrong({}) == ["p4d-launch-template", "p4d-instance-type", "p4d-reservation", "encrypted"]
+    assert wrong({}) == ["cluster", "p4d-launch-template", "p4d-instance-type", "p4d-reservation", "encrypted"]
