@@ -70,8 +70,11 @@ def whole(folder: str) -> float:
 
 def seconds(folder: str, *arguments: str) -> float:
     started = time.perf_counter()
-    subprocess.run([*CONSOLE_SCRIPT, *arguments], cwd=folder, check=True, capture_output=True)
-    return time.perf_counter() - started
+    ran = subprocess.run([*CONSOLE_SCRIPT, *arguments], cwd=folder, capture_output=True, text=True)
+    taken = time.perf_counter() - started
+    if ran.returncode:
+        sys.exit(f"drakit {' '.join(arguments)} ended with {ran.returncode}:\n{ran.stderr[-4000:]}")
+    return taken
 
 
 def megabytes(folder: str) -> float:

@@ -175,7 +175,10 @@ async def state_bucket(facts: Facts) -> Findings:
         answer = await facts.aws.call("s3", "head_bucket", Bucket=bucket)
     except ClusterError as error:
         if error.code == NOT_FOUND:
-            remedy = f"`aws s3 mb s3://{bucket} --region {where}` makes it; turn on its versioning."
+            remedy = (
+                f"`aws s3 mb s3://{bucket} --region {where}` makes it (turn on its versioning), "
+                "or correct aws.stateBucket."
+            )
             return [Finding(name, Level.ERROR, f"There is no bucket {bucket} for Terraform's state.", remedy)]
         if error.code == "aws-access-denied":
             # The same permission that Terraform asks with first.

@@ -207,7 +207,7 @@ def refused(aws_code: str, words: str, *, service: str, operation: str, region: 
     Args:
         service, operation: what was asked, "eks" and "CreateNodegroup"; empty where it is not known.
     """
-    kind = _VERSION if _is_version(f"{aws_code} {words}") else _by_name([aws_code])
+    kind = _by_words(aws_code, f"{aws_code} {words}") or _by_name([aws_code])
     return _error(kind, aws_code, quoted(words), service, operation, region)
 
 
@@ -262,14 +262,20 @@ def _said(error: BaseException) -> tuple[str, str]:
 
 
 def _kind(error: BaseException, aws_code: str) -> _Kind:
-    if _is_version(str(error)):
-        return _VERSION
+    if kind := _by_words(aws_code, str(error)):
+        return kind
     classes = [each.__name__ for each in type(error).__mro__ if each not in (Exception, BaseException, object)]
     return _by_name([aws_code, *classes])
 
 
-def _is_version(words: str) -> bool:
-    return "kubernetes version" in words.lower() and "support" in words.lower()
+def _by_words(aws_code: str, words: str) -> _Kind | None:
+    words = words.lower()
+    if "kubernetes version" in words and "support" in words:
+        return _VERSION
+    # EKS's code for a name that is taken is also that for a thing that is being changed.
+    if aws_code == "ResourceInUseException" and "already exists" in words:
+        return _by_name(["EntityAlreadyExists"])
+    return None
 
 
 def _by_name(names: list[str]) -> _Kind:
