@@ -1,6 +1,7 @@
 """What a stack costs an hour, item by item."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from drakit.aws.prices import Price, Prices
@@ -91,6 +92,21 @@ async def hourly_cost(
         hourly = round(gp3.usd * volume_gib / HOURS_PER_MONTH, 6)
         items.append(CostItem("EBS gp3", volume_gib, hourly, gp3, f"{volume_gib} GiB"))
     return Cost(tuple(items))
+
+
+async def hourly_price_of_nodes(prices: Prices, nodes: Sequence[Nodes], volume_gib: int) -> Mapping[str, float]:
+    """What the nodes of each group cost an hour, in US dollars; infinity where no price is known.
+
+    Args:
+        volume_gib: the size of a node's gp3 volume.
+    """
+    await prices.ahead({each.instance_type for each in nodes if not each.prepaid})
+    volume = (await prices.gp3()).usd * volume_gib / HOURS_PER_MONTH
+    items = {each.group: (await _nodes(prices, each)).hourly for each in nodes}
+    return {
+        each.group: math.inf if (hourly := items[each.group]) is None else round(hourly + volume * each.count, 6)
+        for each in nodes
+    }
 
 
 async def _nodes(prices: Prices, nodes: Nodes) -> CostItem:

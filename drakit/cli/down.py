@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -80,7 +79,7 @@ def down(
         return run(session, agreed=agreed, keep=keep)
 
     keep = _keep(volumes=keep_volumes, logs=keep_logs)
-    agreed = _agreed(yes=yes, confirm=confirm, command=_typed(file, all_of, region))
+    agreed = _agreed(yes=yes, confirm=confirm, command=_typed(keep, all_of, region))
     if not (yes or confirm or rehearse or output is Output.JSON) and is_a_person():
         agreed = _ask(opened, keep, agreed)
     execute("down", work, file=file, rehearse=rehearse, output=output, timeout=timeout, verbose=verbose, opened=opened)
@@ -123,7 +122,10 @@ def _agreed(*, yes: bool, confirm: str | None, command: str) -> "Agreed":
     return Agreed(yes=yes, name=confirm, command=command)
 
 
-def _typed(file: Path | None, all_of: str | None, region: str | None) -> str:
-    """The command as it was typed, for advice."""
-    options = {"--file": str(file) if file else None, "--all-of": all_of, "--region": region}
-    return shlex.join(["drakit", "down", *(word for name, value in options.items() if value for word in (name, value))])
+def _typed(keep: "Keep", all_of: str | None, region: str | None) -> str:
+    """The command as it was typed, for advice; `--file` and `--rehearse` are added where it is printed."""
+    flags = {"--keep-volumes": keep.volumes, "--keep-logs": keep.logs}
+    options = {"--all-of": all_of, "--region": region}
+    words = [flag for flag, given in flags.items() if given]
+    words += [word for name, value in options.items() if value for word in (name, value)]
+    return shlex.join(["drakit", "down", *words])

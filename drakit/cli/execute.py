@@ -13,6 +13,7 @@ from drakit.errors import DrakitError, ExitCode, Interrupted
 if TYPE_CHECKING:
     from drakit.commands.session import Session
     from drakit.engine.events import Emit
+    from drakit.render.advice import Advice
     from drakit.results import Result
 
 
@@ -55,14 +56,17 @@ def execute(
     opened: "Callable[[Emit], Session] | None" = None,
 ) -> None:
     """Open a session, do `work` in it, and exit with what came of it. `opened`: another one than the stack file's."""
+    from drakit.render.advice import Advice
     from drakit.render.events import show_events
 
-    with show_events(as_json=output is Output.JSON, verbose=verbose) as emit:
+    advice = Advice(file, rehearse)
+    with show_events(advice, as_json=output is Output.JSON, verbose=verbose) as emit:
 
         def start() -> "Awaitable[Result] | Result":
             from drakit.commands.session import open_session
 
             session = opened(emit) if opened else open_session(file, emit, timeout, rehearse=rehearse)
+            advice.kubeconfig = session.workspace.kubeconfig
             if not rehearse:
                 return work(session)
             from drakit.commands.rehearsal import rehearsed
@@ -70,7 +74,7 @@ def execute(
             return rehearsed(session, command, work)
 
         result, error = attempt(start)
-    finish(command, result, error, output=output, verbose=verbose)
+    finish(command, result, error, output=output, verbose=verbose, advice=advice)
 
 
 def is_a_person() -> bool:
@@ -135,12 +139,18 @@ def attempt(start: "Callable[[], Awaitable[Result] | Result]") -> "tuple[Result 
 
 
 def finish(
-    command: str, result: "Result | None", error: DrakitError | None, *, output: Output, verbose: bool = False
+    command: str,
+    result: "Result | None",
+    error: DrakitError | None,
+    *,
+    output: Output,
+    verbose: bool = False,
+    advice: "Advice | None" = None,
 ) -> None:
     """Print the outcome and exit."""
     from drakit.render.outcome import print_outcome
 
-    status = print_outcome(command, result, error, as_json=output is Output.JSON, verbose=verbose)
+    status = print_outcome(command, result, error, as_json=output is Output.JSON, verbose=verbose, advice=advice)
     if status is not ExitCode.OK:
         raise typer.Exit(int(status))
 

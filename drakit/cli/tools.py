@@ -42,8 +42,9 @@ def install(
     Example: drakit tools install
     """
     from drakit.commands.tools import install_tools
+    from drakit.render.advice import Advice
     from drakit.render.events import show_events
 
-    with show_events(as_json=output is Output.JSON) as emit:
+    with show_events(Advice(), as_json=output is Output.JSON) as emit:
         result, error = attempt(lambda: install_tools(names or [], emit))
     finish("tools", result, error, output=output)

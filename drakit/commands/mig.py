@@ -4,7 +4,6 @@ MIG manager acts on a label of the node; the DRA driver looks at the GPUs only w
 manager, restart the driver's pod on those nodes, wait until it publishes just what was asked for.
 """
 
-import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -109,10 +108,9 @@ async def set_mig(
     nodes, _ = await kube.list(NODE)
     nodes = [node for node in nodes if group_of(node) == group]
     if not nodes:
-        price = session.target.hourly_cost([session.stack.node_groups[group].instance_type])
         raise PreflightError(
             f"The node group {group} has no nodes.",
-            hint=f"`drakit scale {group}=1` gives it one{f', for ${price:.2f} an hour' if price < math.inf else ''}.",
+            hint=f"`drakit scale {group}=1` gives it one.",
             code="group-empty",
         )
     return await partition(

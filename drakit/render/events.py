@@ -1,5 +1,6 @@
 """Events as they come, on standard error: a live display on a terminal, a plain line each elsewhere, or JSON lines."""
 
+import dataclasses
 import json
 import sys
 import time
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from drakit.engine.events import Emit, Event, EventKind
+from drakit.render.advice import Advice
 from drakit.render.clean import clean
 
 if TYPE_CHECKING:
@@ -17,15 +19,19 @@ MARKS = {EventKind.DONE: "done", EventKind.UNCHANGED: "ok", EventKind.FAILED: "f
 
 
 @contextmanager
-def show_events(*, as_json: bool, verbose: bool = False) -> Iterator[Emit]:
-    """Somewhere to send events for the time of the block."""
+def show_events(advice: Advice, *, as_json: bool, verbose: bool = False) -> Iterator[Emit]:
+    """Somewhere to send events for the time of the block; what they advise is completed."""
+
+    def completed(emit: Emit) -> Emit:
+        return lambda event: emit(dataclasses.replace(event, message=advice(event.message)))
+
     if as_json:
-        yield _emit_json
+        yield completed(_emit_json)
     elif sys.stderr.isatty():
         with _live() as emit:
-            yield emit
+            yield completed(emit)
     else:
-        yield lambda event: _emit_line(event, verbose=verbose)
+        yield completed(lambda event: _emit_line(event, verbose=verbose))
 
 
 def _emit_json(event: Event) -> None:

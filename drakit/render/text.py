@@ -8,6 +8,7 @@ from drakit import moments
 from drakit.aws.findings import Finding
 from drakit.dra.devices import Device
 from drakit.errors import DrakitError
+from drakit.render.advice import Advice
 from drakit.render.capacity import show_offerings, show_purchase, show_reservations
 from drakit.render.clean import clean
 from drakit.render.demo import show_demos
@@ -39,42 +40,43 @@ if TYPE_CHECKING:
 
     from drakit.aws.costs import CostItem
 
-Line = str
-NARROW = 80
 MANY = 15
 """More planned resources than this are summed up by subject."""
 
 
-def print_result(result: Result, console: "Console", *, verbose: bool = False) -> None:
+def print_result(result: Result, console: "Console", advice: Advice, *, verbose: bool = False) -> None:
     """Print a result on standard output, and its warnings with it."""
     if isinstance(result, TextResult):
         # As it is: it may be piped into a file or a command.
         console.file.write(result.text if result.text.endswith("\n") else result.text + "\n")
         return
+    page = _Page(console, advice, verbose=verbose)
     for warning in result.warnings:
-        console.print(clean(f"warning: {warning}"), style="yellow", markup=False, highlight=False, soft_wrap=True)
-    _show(result, _Page(console, verbose))
+        page.line(f"warning: {warning}", style="yellow")
+    _show(result, page)
 
 
-def print_error(error: DrakitError, console: "Console") -> None:
+def print_error(error: DrakitError, console: "Console", advice: Advice) -> None:
     """Print an error and its advice on standard error."""
-    console.print(clean(f"error: {error.message}"), style="red", markup=False, highlight=False, soft_wrap=True)
+    page = _Page(console, advice)
+    page.line(f"error: {error.message}", style="red")
     if error.hint:
-        console.print(clean(error.hint), markup=False, highlight=False, soft_wrap=True)
+        page.line(error.hint)
 
 
 class _Page:
     """Lines and plain tables: columns two spaces apart, the last one free to run on."""
 
-    def __init__(self, console: "Console", verbose: bool) -> None:
+    def __init__(self, console: "Console", advice: Advice, *, verbose: bool = False) -> None:
         self.console = console
+        self.advice = advice
         self.verbose = verbose
 
     def line(self, text: str = "", style: str | None = None) -> None:
-        self.console.print(clean(text), style=style, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(clean(self.advice(text)), style=style, markup=False, highlight=False, soft_wrap=True)
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        cells = [list(header), *([clean(cell).replace("\n", "\\n") for cell in row] for row in rows)]
+        cells = [list(header), *([clean(self.advice(cell)).replace("\n", "\\n") for cell in row] for row in rows)]
         widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
         for number, row in enumerate(cells):
             text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -254,8 +254,8 @@ class Target(Protocol):
         """What the stack costs an hour with its node groups at `sizes`, by item."""
         ...
 
-    def hourly_cost(self, instance_types: Sequence[str]) -> float:
-        """What nodes of these types cost, in US dollars an hour; infinity where a price is not known."""
+    async def node_prices(self, stack: Stack) -> Mapping[str, float]:
+        """What one more node of each group costs, in US dollars an hour; infinity where a price is not known."""
         ...
 
     async def standing(self, workspace: Workspace, keep: "Keep") -> Standing:

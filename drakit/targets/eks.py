@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import math
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -24,14 +23,13 @@ from drakit.aws.clusters import (
     wait_for_update,
     was_created,
 )
-from drakit.aws.costs import Cost, Nodes, hourly_cost
+from drakit.aws.costs import Cost, Nodes, hourly_cost, hourly_price_of_nodes
 from drakit.aws.errors import hint_of
 from drakit.aws.findings import Finding, refuse_errors
 from drakit.aws.kubeconfig import write_kubeconfig
 from drakit.aws.leftovers import Keep, Leftover
 from drakit.aws.preflight import preflight
 from drakit.aws.prices import Prices
-from drakit.aws.pricetable import INSTANCES
 from drakit.aws.reservations import (
     CapacityReservation,
     block_moments,
@@ -295,8 +293,12 @@ class EksTarget:
         ]
         return [replace(each, remedy=hint_of(each.code)) for each in found]
 
-    def hourly_cost(self, instance_types: Sequence[str]) -> float:
-        return sum(INSTANCES.get(name, math.inf) for name in instance_types)
+    async def node_prices(self, stack: Stack) -> Mapping[str, float]:
+        return await hourly_price_of_nodes(
+            Prices(self._aws, cache_folder()),
+            [Nodes(name, group.instance_type, 1, _prepaid(stack, name)) for name, group in stack.node_groups.items()],
+            ROOT_VOLUME_GIB,
+        )
 
     async def cost(self, stack: Stack, sizes: Mapping[str, int]) -> Cost:
         versions = await eks_versions(self._aws)

@@ -168,8 +168,8 @@ class SandboxTarget:
     async def scheduled(self) -> Sequence[ScheduledSize]:
         return []
 
-    def hourly_cost(self, instance_types: Sequence[str]) -> float:
-        return 0.0
+    async def node_prices(self, stack: Stack) -> Mapping[str, float]:
+        return dict.fromkeys(stack.node_groups, 0.0)
 
     async def standing(self, workspace: Workspace, keep: "Keep") -> Standing:
         return Standing("this machine", goes=_processes(workspace))

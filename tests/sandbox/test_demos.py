@@ -17,6 +17,7 @@ from drakit.dra.strategies import STRATEGIES
 from drakit.kube.client import Kube
 from drakit.kube.kinds import CONFIG_MAP, DAEMON_SET, NAMESPACE, NODE, POD, Kind, Object
 from drakit.kube.watch import wait_for
+from drakit.stack.model import Stack
 from drakit.targets.sandbox import SandboxTarget
 from tests.faults.conftest import Event, Place
 
@@ -194,10 +195,14 @@ def test_scale_does_and_undoes_it(sandbox) -> None:
     }
 
 
+async def expensive(_: SandboxTarget, stack: Stack) -> dict[str, float]:
+    return dict.fromkeys(stack.node_groups, 1.5)
+
+
 def test_a_price_is_agreed_to_first(sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SandboxTarget, "hourly_cost", lambda _, types: 1.5 * len(types))
+    monkeypatch.setattr(SandboxTarget, "node_prices", expensive)
     refused = sandbox.drakit("demo", "basic", "--scale", status=9)["error"]
-    assert refused["code"] == "price-not-confirmed"
+    assert refused["code"] == "not-agreed"
     assert "$1.50 an hour" in refused["message"]
     assert "`--yes`" in refused["hint"]
     assert sandbox.drakit("status")["result"]["summary"]["gpus"] == 0
@@ -214,7 +219,7 @@ def test_a_person_is_asked(sandbox, monkeypatch: pytest.MonkeyPatch, capsys, ans
         return answer
 
     monkeypatch.chdir(sandbox.folder)
-    monkeypatch.setattr(SandboxTarget, "hourly_cost", lambda _, types: 1.5 * len(types))
+    monkeypatch.setattr(SandboxTarget, "node_prices", expensive)
     monkeypatch.setattr("drakit.cli.demo.is_a_person", lambda: True)
     monkeypatch.setattr("typer.confirm", confirm)
     assert run(["demo", "basic", "--scale"]) == (0 if answer else 9)

@@ -1,7 +1,7 @@
 """Which devices the demos need, and which node groups of the stack can give them. Pure."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from drakit.commands.nodes import is_ready
@@ -39,13 +39,13 @@ class Groups:
         stack: what the stack file says of them, in its order.
         sizes: those that exist, as the target has them.
         busy: those with devices that are allocated; their GPUs cannot be partitioned.
-        cost: of nodes of these types, in US dollars an hour.
+        prices: of a node of each group, in US dollars an hour; infinity where it is not known.
     """
 
     stack: Mapping[str, NodeGroup]
     sizes: Mapping[str, GroupSize]
     busy: Collection[str]
-    cost: Callable[[Sequence[str]], float]
+    prices: Mapping[str, float]
 
 
 def free_devices(devices: Iterable[Device], nodes: Iterable[Object], leftovers: Collection[Holder]) -> list[Device]:
@@ -156,7 +156,7 @@ def _option(
             come = [device for node in nodes for device in devices_to_come(f"{name}/{node}", kind, mig or group.mig)]
             if not enough(strategy, [*free, *come]):
                 continue
-            cost = groups.cost([kind.name] * added)
+            cost = groups.prices[name] * added if added else 0.0
             if cost == math.inf:
                 break  # where nobody knows the price, growing is the user's to say
             growth = Growth(

@@ -69,8 +69,8 @@ class Scaling:
         if price > agreed:
             raise Refused(
                 f"`--scale` adds nodes for ${price:.2f} an hour while the demo runs: {described(self.growth)}.",
-                hint="`--yes` agrees to that.",
-                code="price-not-confirmed",
+                hint="`--yes` agrees to it where nobody can be asked.",
+                code="not-agreed",
                 details={"hourlyCost": price, "nodeGroups": {g.group: g.after for g in self.growth}},
             )
 

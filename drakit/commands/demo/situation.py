@@ -53,7 +53,7 @@ async def look(session: Session, kube: Kube, api: ResourceApi, strategies: Seque
         kube.list(POD, labels={MANAGED_BY: DRAKIT}),
     )
     classes, slices, claims, nodes, daemon_sets, pods = (found for found, _ in objects)
-    sizes = await session.target.group_sizes(kube)
+    sizes, prices = await asyncio.gather(session.target.group_sizes(kube), session.target.node_prices(session.stack))
     devices = devices_of(slices, claims)
     gates, refused = driver_gates(daemon_sets)
     group = {node["metadata"]["name"]: group_of(node) for node in nodes}
@@ -70,7 +70,7 @@ async def look(session: Session, kube: Kube, api: ResourceApi, strategies: Seque
             stack=session.stack.node_groups,
             sizes=sizes,
             busy={str(group.get(device.node)) for device in devices if device.allocated_to},
-            cost=session.target.hourly_cost,
+            prices=prices,
         ),
     )
 

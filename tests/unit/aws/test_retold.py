@@ -47,10 +47,10 @@ NO_QUOTA = "You have requested more vCPU capacity than your current vCPU limit o
          "unsupported Kubernetes version 1.40", "aws-version-unsupported", "EKS does not offer this Kubernetes"),
         (f"creating EC2 Subnet: operation error EC2: CreateSubnet, {ID}, api error InvalidSubnet.Conflict: The CIDR "
          "'10.1.4.0/24' conflicts with another subnet", "aws-exists", "The CIDR '10.1.4.0/24' conflicts"),
-        (f"creating EKS Cluster (jark): operation error EKS: CreateCluster, {ID}, ResourceInUseException: Cluster already "
-         "exists with name: jark", "aws-exists", "Cluster already exists with name: jark"),
-        (f"updating EKS Cluster (jark): operation error EKS: UpdateClusterConfig, {ID}, ResourceInUseException: Cluster "
-         "is updating", "aws-in-use", "it is in use, or being changed"),
+        (f"creating EKS Cluster (jark): operation error EKS: CreateCluster, {ID}, ResourceInUseException: Cluster "
+         "already exists with name: jark", "aws-exists", "Cluster already exists with name: jark"),
+        (f"updating EKS Cluster (jark): operation error EKS: UpdateClusterConfig, {ID}, ResourceInUseException: "
+         "Cluster is updating", "aws-in-use", "it is in use, or being changed"),
         ("Retrieving AWS account details: validating provider credentials: retrieving caller identity from STS: "
          "operation error STS: GetCallerIdentity, exceeded maximum number of attempts, 9, https response error "
          "StatusCode: 0, RequestID: , request send failed, Post \"http://x\": dial tcp 127.0.0.1:9: connection refused",

@@ -40,7 +40,7 @@ def groups(
 ) -> Groups:
     sizes = {n: GroupSize((desired or {}).get(n, g.desired), g.instance_type) for n, g in defined.items()}
     prices = {"g6.4xlarge": 1.3, "g6.12xlarge": 4.6, "p4d.24xlarge": 32.8, "p4de.24xlarge": 41.0}
-    return Groups(defined, sizes, busy, lambda types: sum(prices[each] for each in types))
+    return Groups(defined, sizes, busy, {name: prices.get(g.instance_type, math.inf) for name, g in defined.items()})
 
 
 def group(kind: str, **more: object) -> NodeGroup:
@@ -113,7 +113,7 @@ def test_where_nobody_knows_the_price_nothing_grows() -> None:
 def test_at_the_same_price_the_fewest_gpus() -> None:
     stack = {"p4d": group("p4d.24xlarge"), "big": group("g6.12xlarge"), "g6": group("g6.4xlarge")}
     free = groups(stack)
-    (growth,), _ = plan_growth([BASIC], [], Groups(free.stack, free.sizes, (), lambda _: 0.0), keep=False)
+    (growth,), _ = plan_growth([BASIC], [], Groups(free.stack, free.sizes, (), dict.fromkeys(stack, 0.0)), keep=False)
     assert growth == Growth("g6", 0, 1)
 
 
@@ -167,4 +167,4 @@ def test_one_a100_node_serves_all_four_demos() -> None:
 
 def test_a_group_that_is_not_up_cannot_grow() -> None:
     stack = {"g6": group("g6.4xlarge")}
-    assert plan_growth([BASIC], [], Groups(stack, {}, (), lambda _: 0.0), keep=False) == ((), (BASIC,))
+    assert plan_growth([BASIC], [], Groups(stack, {}, (), {"g6": 0.0}), keep=False) == ((), (BASIC,))

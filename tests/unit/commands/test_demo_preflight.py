@@ -68,7 +68,7 @@ def situation(of: Session | None = None, **more: Any) -> Situation:
             stack.node_groups,
             {name: GroupSize(group.desired, group.instance_type) for name, group in stack.node_groups.items()},
             (),
-            lambda types: 2.0 * len(types),
+            dict.fromkeys(stack.node_groups, 2.0),
         ),
     }
     return Situation(**{**known, **more})

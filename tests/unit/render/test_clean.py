@@ -53,7 +53,7 @@ CLEAN_ALREADY = {
     ("cli/eks_token.py", "credential"),  # JSON, for kubectl
     ("cli/execute.py", "f\"{' '.join(sys.argv)}\\n\\n\""),  # into the log of a bug
     ("render/events.py", "line"),  # from `describe`, which cleans, or JSON
-    ("render/outcome.py", "json.dumps(envelope(command, result, error), indent=2)"),
+    ("render/outcome.py", "json.dumps(advice.document(envelope(command, result, error)), indent=2)"),
     ("render/text.py", "result.text if result.text.endswith('\\n') else result.text + '\\n'"),  # may go into a file
     ("render/text.py", "text"),  # cells of a table, cleaned one by one
 }

@@ -10,6 +10,7 @@ from rich.console import Console
 from drakit.dra.devices import AllocatedDevice
 from drakit.dra.evidence import Check, ClaimProof, PodProof, SharerProof
 from drakit.dra.strategies import STRATEGIES
+from drakit.render.advice import Advice
 from drakit.render.text import print_result
 from drakit.results import Demo, DemoResult, DemoTimings
 
@@ -37,7 +38,7 @@ def demo(name: str, *, proved: bool = True, **more: Any) -> Demo:
 
 def shown(*demos: Demo, verbose: bool = False) -> str:
     out = io.StringIO()
-    print_result(DemoResult(demos=demos), Console(file=out, width=80), verbose=verbose)
+    print_result(DemoResult(demos=demos), Console(file=out, width=80), Advice(), verbose=verbose)
     return out.getvalue()
 
 

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from drakit.engine.events import Event, EventKind
+from drakit.render.advice import Advice
 from drakit.render.events import MARKS, describe, show_events
 
 UNCHANGED = MARKS[EventKind.UNCHANGED]
@@ -41,7 +42,7 @@ def test_one_line_for_an_event(event: Event, line: str) -> None:
 
 
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    with show_events(as_json=False) as emit:
+    with show_events(Advice(), as_json=False) as emit:
         for event in EVENTS:
             emit(event)
     out, err = capsys.readouterr()
@@ -56,7 +57,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    with show_events(as_json=True) as emit:
+    with show_events(Advice(), as_json=True) as emit:
         for event in EVENTS:
             emit(event)
     out, err = capsys.readouterr()
@@ -72,7 +73,7 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_live_display_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    with show_events(as_json=False) as emit:
+    with show_events(Advice(), as_json=False) as emit:
         for event in EVENTS:
             emit(event)
         emit(Event(EventKind.STARTED, "nodes"))

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from drakit.dra.devices import Device, Holder
 from drakit.errors import ClusterError
+from drakit.render.advice import Advice
 from drakit.render.text import print_error, print_result
 from drakit.results import DemoResult, DownResult, Kept, NodeStatus, Result, StatusResult, UpResult
 
@@ -17,7 +18,7 @@ EVIL = "\x1b[2J\u202e\rx"
 
 def shown(result: Result, *, verbose: bool = False, **options: Any) -> str:
     out = io.StringIO()
-    print_result(result, Console(file=out, width=80, **options), verbose=verbose)
+    print_result(result, Console(file=out, width=80, **options), Advice(), verbose=verbose)
     return out.getvalue()
 
 
@@ -146,7 +147,7 @@ def test_names_are_not_markup(samples: Mapping[str, Result]) -> None:
 def test_an_error_and_its_advice() -> None:
     out = io.StringIO()
     error = ClusterError(f"The stack is not up: {EVIL}", hint="`drakit up` [starts] it. " + "x" * 100)
-    print_error(error, Console(file=out, width=80))
+    print_error(error, Console(file=out, width=80), Advice())
     assert out.getvalue() == "error: The stack is not up: \\x1b[2J\\u202e\\rx\n" + str(error.hint) + "\n"
 
 
