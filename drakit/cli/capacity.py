@@ -132,5 +132,4 @@ def _ask(offering: str, file: Path | None) -> str | None:
         what = asyncio.run(fee_of(open_session(file, lambda _: None), offering))
     except DrakitError:  # told when it is run
         return None
-    typer.echo(clean(what), err=True)
-    return str(typer.prompt("Type the fee to buy it", default="", show_default=False, err=True))
+    return str(typer.prompt(clean(f"{what}\nType the fee to buy it"), default="", show_default=False, err=True))

@@ -13,6 +13,7 @@ from drakit.cli.execute import (
     TimeoutOption,
     VerboseOption,
     YesOption,
+    decline,
     execute,
     is_a_person,
 )
@@ -78,4 +79,6 @@ def _ask(strategy: str, file: Path | None, timeout: float | None, *, keep: bool)
         return 0.0
     if cost == 0:
         return 0.0
-    return cost if typer.confirm(clean(f"{what}: ${cost:.2f} an hour while the demo runs. Go on?"), err=True) else 0.0
+    if not typer.confirm(clean(f"{what}: ${cost:.2f} an hour while the demo runs. Go on?"), err=True):
+        decline("demo")
+    return cost

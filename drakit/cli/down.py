@@ -14,11 +14,11 @@ from drakit.cli.execute import (
     TimeoutOption,
     VerboseOption,
     YesOption,
+    decline,
     execute,
-    finish,
     is_a_person,
 )
-from drakit.errors import DrakitError, Refused, UsageError
+from drakit.errors import DrakitError, UsageError
 
 if TYPE_CHECKING:
     from drakit.aws.leftovers import Keep
@@ -106,7 +106,7 @@ def _ask(opened: "Callable[[Emit], Session]", keep: "Keep", agreed: "Agreed") ->
         return agreed
     text = clean(f"{asked.text}\nType `{asked.answer}` to go on")
     if typer.prompt(text, default="", show_default=False, err=True).strip() != asked.answer:
-        finish("down", None, Refused("That is not it: nothing was changed.", code="not-agreed"), output=Output.TEXT)
+        decline("down")
     return dataclasses.replace(agreed, yes=True, name=session.stack.name if asked.by_tags else None)
 
 

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from drakit.errors import DrakitError, ExitCode, Interrupted
+from drakit.errors import DrakitError, ExitCode, Interrupted, Refused
 
 if TYPE_CHECKING:
     from drakit.commands.session import Session
@@ -83,11 +83,16 @@ def is_a_person() -> bool:
 
 
 def ask(
-    question: "Callable[[Session], Coroutine[Any, Any, str]]", *, file: Path | None, output: Output, rehearse: bool
+    command: str,
+    question: "Callable[[Session], Coroutine[Any, Any, str]]",
+    *,
+    file: Path | None,
+    output: Output,
+    rehearse: bool,
 ) -> bool:
     """Whether the person at the terminal agrees to what `question` says; False where there is nothing or nobody to ask.
 
-    Asked before any progress is shown. What is wrong with the stack is told when the command runs.
+    Asked before any progress is shown. A no ends the command. What is wrong with the stack is told when it runs.
     """
     import asyncio
 
@@ -104,7 +109,15 @@ def ask(
         what = asyncio.run(question(session))
     except DrakitError:
         return False
-    return bool(what) and typer.confirm(clean(f"{what} Go on?"), err=True)
+    if what and not typer.confirm(clean(f"{what} Go on?"), err=True):
+        decline(command)
+    return bool(what)
+
+
+def decline(command: str) -> NoReturn:
+    """End a command that the person at the terminal does not agree to."""
+    finish(command, None, Refused("Not agreed to: nothing was changed.", code="not-agreed"), output=Output.TEXT)
+    raise AssertionError("a refusal exits")
 
 
 def attempt(start: "Callable[[], Awaitable[Result] | Result]") -> "tuple[Result | None, DrakitError | None]":

@@ -60,7 +60,9 @@ def scale(
     from drakit.commands.scale import scale as run
 
     request = Request(sizes, min_, max_, reservation, at_start, drain)
-    agreed = yes or ask(lambda session: question(session, request), file=file, output=output, rehearse=rehearse)
+    agreed = yes or ask(
+        "scale", lambda session: question(session, request), file=file, output=output, rehearse=rehearse
+    )
 
     def work(session: "Session") -> "Awaitable[ScaleResult]":
         return run(session, request, agreed=agreed)

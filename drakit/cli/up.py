@@ -47,7 +47,7 @@ def up(
     from drakit.commands.up import price_of_up
     from drakit.commands.up import up as run
 
-    agreed = yes or ask(price_of_up, file=file, output=output, rehearse=rehearse)
+    agreed = yes or ask("up", price_of_up, file=file, output=output, rehearse=rehearse)
 
     def work(session: "Session") -> "Awaitable[UpResult]":
         return run(session, agreed=agreed, plan_file=plan)

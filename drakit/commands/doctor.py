@@ -14,6 +14,9 @@ from drakit.results import DoctorResult
 AHEAD = timedelta(hours=24)
 """How long before a reservation ends it is worth a warning."""
 
+WAITED_FOR = ("active", "scheduled", "pending", "payment-pending")
+"""The states of a reservation that nodes run in, or are going to."""
+
 
 async def doctor(session: Session) -> DoctorResult:
     """Look at the tools, at what the target says of the stack, at the stack itself, and at its reservations.
@@ -24,11 +27,7 @@ async def doctor(session: Session) -> DoctorResult:
     errors = [finding for finding in findings if finding.level is Level.ERROR]
     failure = None
     if errors:
-        failure = PreflightError(
-            "\n".join(f"{error.name}: {error.message}" for error in errors),
-            hint="\n".join(error.remedy for error in errors if error.remedy) or None,
-            code="unhealthy",
-        )
+        failure = PreflightError(f"{len(errors)} error{'s' * (len(errors) > 1)} found.", code="unhealthy")
     return DoctorResult(stack=session.stack.name, target=session.target.name, findings=tuple(findings), failure=failure)
 
 
@@ -72,7 +71,10 @@ async def _reservations(session: Session) -> list[Finding]:
     findings, now = [], datetime.now(UTC)
     for each in reservations:
         name = f"reservation {each.group}"
-        if each.drain and each.end and each.drain - now < AHEAD:
+        if each.state not in WAITED_FOR:
+            remedy = "`drakit capacity list --all` shows what there is."
+            findings.append(Finding(name, Level.WARNING, f"{each.id} is {each.state}.", remedy))
+        elif each.drain and each.end and each.drain - now < AHEAD:
             message = f"{each.id} ends {relative(each.end, now)}, at {local(each.end)}: its nodes are drained "
             message += f"{relative(each.drain, now)}, at {local(each.drain)}."
             kind = session.stack.node_groups[each.group].instance_type

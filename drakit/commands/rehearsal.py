@@ -31,7 +31,7 @@ COMPONENT = "aws"
 ENDPOINT = "endpoint"
 START_SECONDS = 60.0
 
-STARTS = ("up", "plan", "capacity")
+STARTS = ("up", "plan", "capacity", "doctor")
 """The commands that start an emulator; the others work with the one that is there."""
 
 

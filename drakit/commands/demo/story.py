@@ -38,6 +38,7 @@ def strategies_named(name: str) -> Sequence[Strategy]:
         near = suggestion(name, [*STRATEGIES, ALL], "demos")
         raise UsageError(
             f"There is no demo {shown(name)}; {near}",
+            hint=f"The demos are {', '.join(STRATEGIES)} and {ALL}.",
             code="unknown-demo",
         )
     return (STRATEGIES[name],)

@@ -48,7 +48,6 @@ PRINTING = ("print", "echo", "secho", "confirm", "prompt", "write")
 CLEAN_ALREADY = {
     ("cli/app.py", "f'drakit {__version__}'"),
     ("cli/app.py", "context.get_help()"),
-    ("cli/capacity.py", "'Type the fee to buy it'"),
     ("cli/down.py", "text"),  # cleaned the line before
     ("cli/eks_token.py", "credential"),  # JSON, for kubectl
     ("cli/execute.py", "f\"{' '.join(sys.argv)}\\n\\n\""),  # into the log of a bug
