@@ -139,7 +139,7 @@ def _placeholder(argument: Any) -> str:
 
 def _option(option: Any) -> str:
     choices = getattr(option.type, "choices", ())
-    value = "" if option.is_flag else f" {'|'.join(map(str, choices)) or option.name.upper()}"
+    value = "" if option.is_flag else f" {'|'.join(map(str, choices)) or _metavar(option)}"
     names = sorted(option.opts, key=len)
     return f"`{', '.join(names)}{value}`"
 

@@ -90,7 +90,7 @@ _KINDS = (
     _Kind(
         "aws-access-denied",
         "access denied",
-        "Allow {action} to this principal; docs/aws.md lists the permissions that drakit uses.",
+        "Allow {action} to this principal.",
         ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "UnauthorizedAccess", "Forbidden",
          "AuthorizationError", "NotAuthorized", "403"),
     ),

@@ -34,7 +34,11 @@ OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text, or o
 TimeoutOption = Annotated[
     float | None,
     typer.Option(
-        "--timeout", min=1, metavar="SECONDS", help="Seconds for each wait.  [default: 120]", show_default=False
+        "--timeout",
+        min=1,
+        metavar="SECONDS",
+        help="Seconds for each wait.  [default: 120; on AWS 1200]",
+        show_default=False,
     ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -33,7 +33,7 @@ def list_(output: OutputOption = Output.TEXT) -> None:
 @app.command()
 def install(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[TOOL]...", help="Which ones.  [default: those of the sandbox]")
+        list[str] | None, typer.Argument(metavar="TOOL...", help="Which ones.  [default: those of the sandbox]")
     ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:

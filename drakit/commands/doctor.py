@@ -10,6 +10,7 @@ from drakit.commands.status import status
 from drakit.errors import DrakitError, PreflightError
 from drakit.moments import local, relative
 from drakit.results import DoctorResult
+from drakit.words import counted
 
 AHEAD = timedelta(hours=24)
 """How long before a reservation ends it is worth a warning."""
@@ -27,7 +28,7 @@ async def doctor(session: Session) -> DoctorResult:
     errors = [finding for finding in findings if finding.level is Level.ERROR]
     failure = None
     if errors:
-        failure = PreflightError(f"{len(errors)} error{'s' * (len(errors) > 1)} found.", code="unhealthy")
+        failure = PreflightError(f"{counted(len(errors), 'error')} found.", code="unhealthy")
     return DoctorResult(stack=session.stack.name, target=session.target.name, findings=tuple(findings), failure=failure)
 
 
@@ -59,7 +60,7 @@ async def _stack(session: Session) -> list[Finding]:
     problems = [Finding("stack", Level.WARNING, problem) for problem in found.problems]
     if found.failure:
         return [*problems, _of(found.failure, "stack", Level.ERROR)]
-    nodes = f"{len(found.nodes)} node{'' if len(found.nodes) == 1 else 's'}"
+    nodes = counted(len(found.nodes), "node")
     return problems or [Finding("stack", Level.INFO, f"{found.stack} is up with {nodes}; nothing is wrong.")]
 
 

@@ -15,6 +15,7 @@ from drakit.results import LintResult
 from drakit.stack.load import load_stack
 from drakit.stack.model import Stack
 from drakit.stack.names import LONGEST_PATH, MAX_SIZE, printable, suggestion
+from drakit.words import counted
 
 STDIN = "-"
 
@@ -48,7 +49,7 @@ async def lint(manifest: str, gates: str | None, driver: str | None, file: Path 
         driver=assumed.version,
         feature_gates=tuple(sorted(gate for gate, on in assumed.values.items() if on)),
         findings=findings,
-        failure=UsageError(f"{name}: {errors} error{'s' * (errors > 1)} found.", code="lint") if errors else None,
+        failure=UsageError(f"{name}: {counted(errors, 'error')} found.", code="lint") if errors else None,
     )
 
 

@@ -25,6 +25,7 @@ from drakit.stack.model import NodeGroup
 from drakit.stack.names import shown, suggestion
 from drakit.targets.base import group_of
 from drakit.targets.releases import DRA_DRIVER
+from drakit.words import counted
 
 Content = Counter[tuple[str, str | None]]
 """How many devices of a type and a MIG profile."""
@@ -159,7 +160,7 @@ async def partition(
         report("waiting for the ResourceSlices")
         await wait_for(
             kube, api.slice, lambda slices: _all_published(slices.values(), goals), timeout=timeout,
-            what=f"the devices of {', '.join(sorted({goals[n].config for n in late}))} on {_nodes(late)}",
+            what=f"the devices of {', '.join(sorted({goals[n].config for n in late}))} on {counted(len(late), 'node')}",
             hint=f"The DRA driver's pods publish them: `kubectl get pods -n {DRA_DRIVER}`.",
         )  # fmt: skip
     after = await _published(kube, api)
@@ -292,7 +293,7 @@ def _state(node: Object | None, config: str) -> str:
 
 async def _restart_driver(kube: Kube, nodes: Sequence[str], report: Report, timeout: float) -> None:
     """Have the DaemonSet replace the driver's pods on these nodes; the others' pods run on."""
-    report(f"restarting the DRA driver on {_nodes(nodes)}")
+    report(f"restarting the DRA driver on {counted(len(nodes), 'node')}")
     old = set()
     for pod in (await kube.list(POD, DRA_DRIVER))[0]:
         if _is_plugin(pod) and pod["spec"].get("nodeName") in nodes:
@@ -304,7 +305,8 @@ async def _restart_driver(kube: Kube, nodes: Sequence[str], report: Report, time
         return set(nodes) <= new
 
     await wait_for(
-        kube, POD, replaced, what=f"the DRA driver's pods on {_nodes(nodes)}", timeout=timeout, namespace=DRA_DRIVER,
+        kube, POD, replaced, what=f"the DRA driver's pods on {counted(len(nodes), 'node')}", timeout=timeout,
+        namespace=DRA_DRIVER,
         hint=f"`kubectl get pods -n {DRA_DRIVER}`: the DaemonSet's pods must run on the group's nodes.",
     )  # fmt: skip
 
@@ -316,7 +318,3 @@ def _is_plugin(pod: Object) -> bool:
 def _is_ready(pod: Object) -> bool:
     conditions = pod.get("status", {}).get("conditions", ())
     return _is_plugin(pod) and any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-
-
-def _nodes(names: Sequence[str]) -> str:
-    return f"{len(names)} node{'' if len(names) == 1 else 's'}"

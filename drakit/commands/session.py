@@ -140,7 +140,11 @@ async def resource_api(kube: Kube) -> ResourceApi:
     """
     api = await kube.resource_api()
     if api is None:
-        raise ClusterError("The cluster has no Dynamic Resource Allocation.", code="no-resource-api")
+        raise ClusterError(
+            "The cluster serves no version of resource.k8s.io: no Dynamic Resource Allocation.",
+            hint="Use kubernetesVersion 1.33 or newer.",
+            code="no-resource-api",
+        )
     return api
 
 

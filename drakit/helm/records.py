@@ -12,9 +12,6 @@ import json
 import re
 import zlib
 
-SECRET_TYPE = "helm.sh/release.v1"  # noqa: S105  # a type of Secret
-
-
 MOST_BYTES = 64 * 1024 * 1024
 """Of a record unpacked. A Secret has at most 1 MiB, which could unpack to a thousand times as much."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from drakit.dra.gates import feature_gates
 from drakit.render.clean import clean
 from drakit.results import LintResult
+from drakit.words import counted
 
 if TYPE_CHECKING:
     from drakit.render.text import _Page
@@ -25,11 +26,7 @@ def show_findings(result: LintResult, page: "_Page") -> None:
             for line in textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False):
                 page.line(f"  {line}")
     levels = [finding.level for finding in result.findings]
-    counts = [_count(levels.count(level), level) for level in STYLES if level in levels]
+    counts = [counted(levels.count(level), level) for level in STYLES if level in levels]
     default = feature_gates(version=result.driver)
     gates = ", ".join(gate for gate in result.feature_gates if not default[gate]) or "the defaults"
     page.line(f"{', '.join(counts) or 'nothing found'}; driver {result.driver}, feature gates: {gates}")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

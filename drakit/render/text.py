@@ -34,12 +34,20 @@ from drakit.results import (
     ToolsResult,
     UpResult,
 )
+from drakit.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from drakit.aws.costs import CostItem
 
+ABBREVIATIONS = {
+    **{word: word.upper() for word in ("cidr", "eip", "eks", "iam", "kms", "nat", "vpc")},
+    "cloudwatch": "CloudWatch",
+    "ipv4": "IPv4",
+    "openid": "OpenID",
+}
+"""As AWS writes them."""
 MANY = 15
 """More planned resources than this are summed up by subject."""
 
@@ -149,7 +157,7 @@ def _(result: DoctorResult, page: _Page) -> None:
     for finding in result.findings:
         _finding(finding, page)
     wrong = sum(finding.level != "INFO" for finding in result.findings)
-    page.line(f"{result.stack} ({result.target}): {_count(wrong, 'thing') if wrong else 'nothing'} to look at")
+    page.line(f"{result.stack} ({result.target}): {counted(wrong, 'thing') if wrong else 'nothing'} to look at")
 
 
 def _finding(finding: Finding, page: _Page) -> None:
@@ -179,7 +187,7 @@ def _(result: ScaleResult, page: _Page) -> None:
         page.line(f"Changed: {change.path} ({change.effect}). {change.note}")
     for each in result.scheduled:
         page.line(_scheduled(each))
-    published = _count(result.devices.published, "device")
+    published = counted(result.devices.published, "device")
     page.line(f"GPUs: {result.gpus.before} before, {result.gpus.after} now; {published} published")
     if result.price_sources:
         page.line(
@@ -193,7 +201,7 @@ def _(result: ScaleResult, page: _Page) -> None:
 
 
 def _scheduled(each: ScheduledSize) -> str:
-    size = "its own size" if each.desired is None else _count(each.desired, "node")
+    size = "its own size" if each.desired is None else counted(each.desired, "node")
     return f"Scheduled: {each.group}: {size} from {moments.local(each.at)} ({each.name})"
 
 
@@ -215,7 +223,7 @@ def _(result: StatusResult, page: _Page) -> None:
     page.line()
     summary = result.summary
     mig = f", {summary.mig_devices} MIG devices" if summary.mig_devices else ""
-    page.line(f"{_count(summary.gpus, 'GPU')}{mig}: {summary.allocated} allocated, {summary.free} free.")
+    page.line(f"{counted(summary.gpus, 'GPU')}{mig}: {summary.allocated} allocated, {summary.free} free.")
     if result.costs:
         _costs(result.costs, page)
         since = f"; ${result.spent.usd:.2f} since {moments.local(result.spent.since)}" if result.spent else ""
@@ -266,7 +274,7 @@ _register(CapacityBuyResult)(show_purchase)
 
 @_register(DownResult)
 def _(result: DownResult, page: _Page) -> None:
-    removed = ", ".join(_count(count, kind.replace("_", " ")) for kind, count in result.removed.items())
+    removed = ", ".join(counted(count, _kind(kind)) for kind, count in result.removed.items())
     left = len(result.leftovers) or "nothing"
     saving = f" ${result.hourly_saving:.2f} an hour less." if result.hourly_saving and not result.leftovers else ""
     page.line(f"Removed: {removed or 'nothing was there'}. Left over: {left}.{saving} {result.seconds:.1f} s")
@@ -292,16 +300,18 @@ def _devices(node: MigNode) -> str:
     return ", ".join(f"{number} {what}" for what, number in node.devices.items()) or "none"
 
 
+def _kind(kind: str) -> str:
+    """A type of Terraform's in words: `aws_iam_role` is an IAM role. Other kinds are in words already."""
+    words = kind.removeprefix("aws_").split("_")
+    return " ".join(ABBREVIATIONS.get(word, word) for word in words)
+
+
 def _short(node: str, page: _Page) -> str:
     return node if page.verbose else node.partition(".")[0]
 
 
 def _kubernetes(version: KubernetesVersion) -> str:
     return f"Kubernetes {version.server}, resource.k8s.io/{version.resource_api}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _yes(value: bool) -> str:

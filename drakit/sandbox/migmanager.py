@@ -19,7 +19,6 @@ LAYOUT = "drakit.dev/mig-layout"
 """Annotation of the Node: the partitions of its GPUs."""
 APPLIED = "drakit.dev/mig-applied"
 """Annotation of the Node: the configuration that the state is about."""
-APP = "nvidia-mig-manager"
 WORK_SECONDS = 0.2
 """How long a change takes here. On a node: seconds, or minutes where it needs a reboot."""
 

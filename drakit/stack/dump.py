@@ -55,7 +55,7 @@ _EKS = """\
 apiVersion: drakit/v1
 target: eks                      # Amazon EKS
 name: jark
-kubernetesVersion: "1.33"        # "1.33" to "1.36"
+kubernetesVersion: "1.33"        # "1.33" to "1.36"; support of 1.33 costs $0.50 an hour more than of later ones
 
 aws:
   region: us-west-2
@@ -80,7 +80,7 @@ gpu:
   operator:  {enabled: true, version: v26.3.3}
   draDriver: {enabled: true, version: 0.4.1, featureGates: {TimeSlicingSettings: true, MPSSupport: true}}
 
-addons:                          # Helm releases beside NVIDIA's; docs/addons.md
+addons:                          # Helm releases beside NVIDIA's
   kuberay: false
   argoWorkflows: false
   argoEvents: false

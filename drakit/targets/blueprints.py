@@ -159,7 +159,6 @@ def _unusable(folder: Path, why: str) -> UsageError:
     builtin = packaged("blueprints", "jark")
     return UsageError(
         f"The blueprint {folder} cannot be used: {why}.",
-        hint=f"Begin with a copy of drakit's, `cp -r {builtin} {folder.name}-jark`, and change that; docs/eks.md says "
-        "what a blueprint must keep to.",
+        hint=f"Begin with a copy of drakit's, `cp -r {builtin} {folder.name}-jark`, and change that.",
         code="blueprint-unusable",
     )

@@ -117,6 +117,8 @@ def test_no_secret_is_on_a_command_line_or_in_a_log(stacks: Place) -> None:
     key = (stacks.sandbox("one") / "pki" / "client-admin.key").read_text().splitlines()[1]
     lines = [" ".join(process.cmdline()) for process in stacks.strays()]
     logs = [path.read_text(errors="replace") for path in stacks.stack("one").glob("**/*.log")]
+    assert lines
+    assert logs
     state = (stacks.stack("one") / "terraform" / "terraform.tfstate").read_text()
     journal = (stacks.stack("one") / "journal.json").read_text()
     for text in (*lines, *logs, state, journal):

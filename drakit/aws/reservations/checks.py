@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from drakit.aws.findings import Finding, Level
 from drakit.aws.reservations.describe import CapacityReservation, block_moments
 from drakit.stack.model import NodeGroup
+from drakit.words import counted
 
 MOST_ZONES = 4
 """The blueprint's subnets are in at most so many zones."""
@@ -195,7 +196,7 @@ def _room(case: _Case) -> Iterator[Finding]:
     if nodes > found.total:
         yield case.error(
             "count",
-            f"holds {_instances(found.total)}, and the group is to have {nodes} nodes.",
+            f"holds {counted(found.total, 'instance')}, and the group is to have {nodes} nodes.",
             f"Ask for {found.total} at most, and set nodeGroups.{case.name}.desired to no more.",
         )
         return
@@ -203,7 +204,8 @@ def _room(case: _Case) -> Iterator[Finding]:
         own = f", and {running} of the group's nodes run in it" if running else ""
         yield case.error(
             "count",
-            f"has {found.available} of its {_instances(found.total)} free{own}: the group cannot have {nodes} nodes.",
+            f"has {found.available} of its {counted(found.total, 'instance')} free{own}: "
+            f"the group cannot have {nodes} nodes.",
             f"Ask for {found.available + running} at most, or end the instances that use it.",
         )
         return
@@ -211,14 +213,15 @@ def _room(case: _Case) -> Iterator[Finding]:
         yield case.finding(
             Level.WARNING,
             "count",
-            f"holds {_instances(found.total)}, and the group may grow to {group.max}: what is above is not launched.",
+            f"holds {counted(found.total, 'instance')}, and the group may grow to {group.max}: "
+            "what is above is not launched.",
             f"Set nodeGroups.{case.name}.max to {max(found.total, 1)}.",
         )
     if running is None and found.state == "active" and found.available == 0 and nodes:
         yield case.finding(
             Level.WARNING,
             "count",
-            f"has none of its {_instances(found.total)} free; fine if the group's own nodes are in it.",
+            f"has none of its {counted(found.total, 'instance')} free; fine if the group's own nodes are in it.",
             "`drakit status` shows the group's nodes.",
         )
 
@@ -233,10 +236,6 @@ def _owner(case: _Case) -> Iterator[Finding]:
             f"belongs to the account {owner}, which shares it with {account} and may stop to.",
             "Nothing is to be done if that is meant.",
         )
-
-
-def _instances(count: int) -> str:
-    return f"{count} instance{'' if count == 1 else 's'}"
 
 
 def _time(moment: datetime) -> str:

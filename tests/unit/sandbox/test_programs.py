@@ -80,11 +80,6 @@ def test_nvidia_smi_comes_with_the_devices() -> None:
     )
 
 
-def test_the_same_container_tells_the_same() -> None:
-    container = shell("echo a; sleep 1; nvidia-smi -L")
-    assert play(container, [L4], serves=False) == play(container, [L4], serves=False)
-
-
 def test_mig_devices_are_listed_below_their_gpu() -> None:
     devices = [partition("1g.5gb", 6), whole(A100S[1]), partition("2g.10gb", 4), partition("1g.5gb+me", 0, A100S[2])]
     product = "NVIDIA A100-SXM4-40GB"

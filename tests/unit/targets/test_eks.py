@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from drakit.errors import ClusterError, ExitCode, PreflightError
 from drakit.stack.model import Stack
 from drakit.targets.base import SizeChange
-from drakit.targets.eks import EksTarget
+from drakit.targets.eks import ROOT_VOLUME_GIB, EksTarget
 from tests.unit.aws.conftest import FakeAws, aws_environment
 from tests.unit.commands.scaled import node
 
@@ -262,7 +263,21 @@ async def test_the_groups_reservations_as_they_are(target: Any) -> None:
     assert await made.reservations(STACK) == []
 
 
-def test_an_unknown_price_is_no_low_price(target: Any) -> None:
-    made, _ = target({})
-    assert made.hourly_cost(["g6.xlarge", "g6.xlarge"]) == pytest.approx(2 * 0.8048)
-    assert made.hourly_cost(["p5e.48xlarge"]) == math.inf
+async def test_the_price_of_a_node(target: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With its root volume; the table's where AWS does not tell; nothing in a Capacity Block."""
+    monkeypatch.setenv("DRAKIT_CACHE", str(tmp_path))
+    stack = Stack.model_validate({
+        "target": "eks",
+        "nodeGroups": {
+            "g6": {"instanceType": "g6.xlarge", "max": 1},
+            "p4d": {
+                "instanceType": "p4d.24xlarge", "max": 1, "reservation": {"id": ID, "type": "capacity-block"},
+            },
+            "dear": {"instanceType": "p5e.48xlarge", "max": 1},
+        },
+    })  # fmt: skip
+    made, _ = target({("pricing", "get_products"): ("AccessDeniedException", "no")})
+    prices = await made.node_prices(stack)
+    assert prices["p4d"] == pytest.approx(0.08 * ROOT_VOLUME_GIB / 730, abs=1e-5)
+    assert prices["g6"] - prices["p4d"] == pytest.approx(0.8048)
+    assert prices["dear"] == math.inf
