@@ -82,10 +82,11 @@ def megabytes(folder: str) -> float:
     return sum(component.memory for component in processes.running(sandbox).values()) / 1e6
 
 
-def report(name: str, figures: list[float], budget: float, unit: str = " s") -> None:
+def report(name: str, figures: list[float], budget: float | None = None, unit: str = " s") -> None:
     digits = 2 if unit == " s" else 0
     cells = [f"{value:.{digits}f}{unit}" for value in (statistics.median(figures), max(figures))]
-    print(f"{name:40}{cells[0]:>9}{cells[1]:>9}{f'{budget:g}{unit}':>9}", flush=True)
+    most = "" if budget is None else f"{budget:g}{unit}"
+    print(f"{name:40}{cells[0]:>9}{cells[1]:>9}{most:>9}".rstrip(), flush=True)
 
 
 if __name__ == "__main__":

@@ -39,13 +39,13 @@ def main() -> None:
     print(f"{'':40}{'median':>9}{'worst':>9}{'budget':>9}")
     report("preflight, AWS just started", [each["first"] for each in made], PREFLIGHT_SECONDS)
     report("preflight, warm", [each["warm"] for each in made], PREFLIGHT_SECONDS)
-    report("up --rehearse", [each["up"] for each in made], float("nan"))
-    report("  Terraform and the slower release", [each["alone"] for each in made], float("nan"))
+    report("up --rehearse", [each["up"] for each in made])
+    report("  Terraform and the slower release", [each["alone"] for each in made])
     overheads = [100 * (each["up"] / each["alone"] - 1) for each in made]
     report("  what drakit adds", overheads, OVERHEAD_PERCENT, " %")
     names = sorted({name for each in made for name in each["steps"]})
     for name in names:
-        report(f"  step {name}", [each["steps"].get(name, 0.0) for each in made], float("nan"))
+        report(f"  step {name}", [each["steps"].get(name, 0.0) for each in made])
 
 
 def rehearse(folder: str) -> dict[str, float | dict[str, float]]:
