@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from drakit.commands.nodes import INSTANCE_TYPE_LABEL
+from drakit.commands.pods import is_ready
 from drakit.commands.session import Session, resource_api
 from drakit.dra.catalogue import INSTANCE_TYPES, InstanceType, instance_type
 from drakit.dra.devices import PLUGIN_CONTAINER, Device, devices_of
@@ -301,7 +302,11 @@ async def _restart_driver(kube: Kube, nodes: Sequence[str], report: Report, time
             await kube.delete(POD, pod["metadata"]["name"], DRA_DRIVER)
 
     def replaced(pods: Mapping[Key, Object]) -> bool:
-        new = {p["spec"].get("nodeName") for p in pods.values() if p["metadata"]["uid"] not in old and _is_ready(p)}
+        new = {
+            p["spec"].get("nodeName")
+            for p in pods.values()
+            if p["metadata"]["uid"] not in old and _is_plugin(p) and is_ready(p)
+        }
         return set(nodes) <= new
 
     await wait_for(
@@ -313,8 +318,3 @@ async def _restart_driver(kube: Kube, nodes: Sequence[str], report: Report, time
 
 def _is_plugin(pod: Object) -> bool:
     return any(container["name"] == PLUGIN_CONTAINER for container in pod["spec"]["containers"])
-
-
-def _is_ready(pod: Object) -> bool:
-    conditions = pod.get("status", {}).get("conditions", ())
-    return _is_plugin(pod) and any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

@@ -5,28 +5,35 @@ asked now and then while nodes are missing.
 """
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from drakit.aws.errors import THROTTLED
 from drakit.commands.nodes import GPU_LABEL, is_ready, publishing
+from drakit.commands.pods import is_ready as pod_is_ready
+from drakit.commands.pods import node_of, unschedulable, warnings_of
 from drakit.engine.events import Report
 from drakit.errors import ClusterError, TimedOut
 from drakit.kube.client import Kube
-from drakit.kube.kinds import NODE, POD, Object, ResourceApi
-from drakit.kube.watch import Key, wait_for
+from drakit.kube.kinds import EVENT, NODE, POD, Object, ResourceApi
+from drakit.kube.watch import OUTAGE_SECONDS, Key, passes, wait_for
 from drakit.targets.base import GroupSize, Target, Trouble, group_of
 from drakit.targets.releases import DRA_DRIVER
 
 LOOK_SECONDS = 2.0
 """Between two questions to the target."""
+PASSING = frozenset({THROTTLED, "aws-unreachable", "aws-unavailable"})
+"""Codes with which AWS does not answer what it may answer the next time."""
 
 
 @dataclass
 class NodeWait:
-    """Waits until every group has as many Ready nodes as it shall have, and just those with GPUs have published them.
+    """Waits until groups have as many Ready nodes as they shall have, and just those with GPUs have published them.
 
     Args:
-        sizes: the groups as they shall be. When somebody else changes a size meanwhile, that is told and waited for.
+        sizes: the groups to wait for, as they shall be. When somebody else changes a size meanwhile, that is told and
+            waited for.
         timeout: seconds, for the nodes and again for the devices.
         devices: whether a DRA driver is there to publish them.
         known: ids of troubles from before, which say nothing about this wait.
@@ -45,7 +52,7 @@ class NodeWait:
     _last: list[Trouble] = field(default_factory=list)
 
     async def wait(self) -> dict[Key, Object]:
-        """The nodes, once all is as it shall be.
+        """All nodes that there are, once those of the groups are as they shall be.
 
         Raises:
             ClusterError: the place has said why nodes do not come; the code is the trouble's.
@@ -70,14 +77,23 @@ class NodeWait:
         nodes = await wait_for(
             self.kube, NODE, self._complete, what=lambda: f"nodes: {', '.join(self._late)}", timeout=self.timeout
         )
-        with_gpus = {name for (_, name), node in nodes.items() if node["metadata"]["labels"].get(GPU_LABEL) == "true"}
         if not self.devices:
             return nodes
+        with_gpus = {
+            name
+            for (_, name), node in nodes.items()
+            if group_of(node) in self.sizes and node["metadata"]["labels"].get(GPU_LABEL) == "true"
+        }
+        # The slices first, then the nodes: who publishes and is no node any more has gone.
+        slices, _ = await self.kube.list(self.api.slice)
+        there, _ = await self.kube.list(NODE)
+        gone = publishing(slices) - {node["metadata"]["name"] for node in there}
 
         def published(slices: Mapping[Key, Object]) -> bool:
-            missing = sorted(with_gpus - publishing(slices.values()))
+            publishers = publishing(slices.values())
+            missing = sorted(with_gpus - publishers)
             self._tell([f"ResourceSlices of {', '.join(missing)}"] if missing else [])
-            return with_gpus == publishing(slices.values())
+            return not missing and not gone & publishers
 
         await wait_for(
             self.kube,
@@ -119,12 +135,22 @@ class NodeWait:
         """Ask the target again and again; return when somebody else has changed a size.
 
         Raises:
-            ClusterError: a new trouble that ends the wait.
+            ClusterError: a new trouble that ends the wait; or the target cannot be asked, for longer than may pass.
         """
         told: set[str] = set()
+        clock, until = asyncio.get_running_loop().time, math.inf
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            sizes = await self.target.group_sizes(self.kube)
+            try:
+                sizes = await self.target.group_sizes(self.kube)
+                found = [*await self.target.troubles(self.sizes), *await driver_troubles(self.kube, self._nodes)]
+            except ClusterError as error:
+                # Who waits for minutes does not mind one question without an answer.
+                until = min(until, clock() + OUTAGE_SECONDS)
+                if not (error.code in PASSING or passes(error)) or clock() >= until:
+                    raise
+                continue
+            until = math.inf
             changed = {n: s for n, s in sizes.items() if n in self.sizes and s.desired != self.sizes[n].desired}
             if changed:
                 for name, size in changed.items():
@@ -132,7 +158,7 @@ class NodeWait:
                     self.report(f"somebody else has scaled {name} from {before} to {size.desired}: waiting for that")
                 self.sizes.update(changed)
                 return
-            self._last = [*await self.target.troubles(self.sizes), *await driver_troubles(self.kube, self._nodes)]
+            self._last = [trouble for trouble in found if trouble.group in self.sizes]
             for trouble in self._last:
                 if trouble.id in told:
                     continue
@@ -162,23 +188,30 @@ class NodeWait:
 async def driver_troubles(kube: Kube, nodes: Mapping[Key, Object]) -> list[Trouble]:
     """What keeps the DRA driver's pods on these nodes from running. It may pass: images are pulled again."""
     groups = {name: group_of(node) or "" for (_, name), node in nodes.items()}
-    pods, _ = await kube.list(POD, DRA_DRIVER)
+    (pods, _), (events, _) = await asyncio.gather(kube.list(POD, DRA_DRIVER), kube.list(EVENT, DRA_DRIVER))
     return [
-        Trouble(groups[node], f"{pod['metadata']['uid']} {reason}", "driver-pod", message, final=False)
+        Trouble(
+            groups[node], f"{pod['metadata']['uid']} {reason}", "driver-pod",
+            f"driver pod {pod['metadata']['name']} on {node}: {message}", final=False,
+        )
         for pod in pods
-        if (node := pod["spec"].get("nodeName")) in groups
-        for reason, message in _waiting(pod)
-    ]
+        if (node := node_of(pod)) in groups and not pod_is_ready(pod)
+        for reason, message in _hindrances(pod, events)
+    ]  # fmt: skip
 
 
-def _waiting(pod: Object) -> Sequence[tuple[str, str]]:
-    status, name = pod.get("status", {}), pod["metadata"]["name"]
+def _hindrances(pod: Object, events: Sequence[Object]) -> Sequence[tuple[str, str]]:
+    """Reasons with words: of waiting containers, of the scheduler, or else of the latest event."""
+    status = pod.get("status", {})
     found = []
     for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
         waiting = container.get("state", {}).get("waiting") or {}
         reason = waiting.get("reason", "")
         # The others are what every pod goes through.
         if reason and reason not in ("ContainerCreating", "PodInitializing"):
-            words = f": {waiting['message']}" if waiting.get("message") else ""
-            found.append((reason, f"driver pod {name} on {pod['spec']['nodeName']}: {reason}{words}"))
-    return found
+            found.append((reason, f"{reason}{f': {message}' if (message := waiting.get('message')) else ''}"))
+    if found:
+        return found
+    if why := unschedulable(pod):
+        return [("Unschedulable", f"Unschedulable: {why}")]
+    return [(e["reason"], f"{e['reason']}: {e['message']}") for e in warnings_of(pod, events)[-1:]]

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from drakit.commands.nodes import is_ready
+from drakit.commands.pods import reason_of
 from drakit.dra.evidence import Sharer, claims_of
 from drakit.errors import ClusterError
 from drakit.kube.client import Kube
@@ -222,20 +223,3 @@ def failure_of(pod: Object) -> str | None:
     if status.get("phase") == "Failed":
         return str(status.get("message") or status.get("reason") or "its phase is Failed")
     return None
-
-
-def reason_of(pod: Object, events: Sequence[Object]) -> str:
-    """Why a pod does not run yet, in the words of scheduler and kubelet."""
-    uid = pod["metadata"]["uid"]
-    own = [e for e in events if e.get("involvedObject", {}).get("uid") == uid and e.get("type") == "Warning"]
-    own.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-    if own and pod["spec"].get("nodeName"):
-        return str(own[-1]["message"])
-    for condition in pod.get("status", {}).get("conditions", ()):
-        if condition.get("reason") == "Unschedulable":
-            return str(condition["message"])
-    for container in pod.get("status", {}).get("containerStatuses", ()):
-        waiting = container.get("state", {}).get("waiting", {})
-        if waiting:
-            return f"container {container['name']}: {waiting.get('message') or waiting.get('reason')}"
-    return str(own[-1]["message"]) if own else f"its phase is {pod.get('status', {}).get('phase', 'unknown')}"

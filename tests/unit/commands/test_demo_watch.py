@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from drakit.commands.demo.run import unbroken
-from drakit.commands.demo.watch import DemoWatch, Expected, failure_of, reason_of, watching
+from drakit.commands.demo.watch import DemoWatch, Expected, failure_of, watching
+from drakit.commands.pods import reason_of
 from drakit.errors import ClusterError
 from drakit.kube.kinds import Kind, Object, ResourceApi
 

@@ -9,7 +9,7 @@ import pytest
 from drakit.commands import waiting
 from drakit.commands.waiting import NodeWait, driver_troubles
 from drakit.errors import ClusterError, TimedOut
-from drakit.kube.kinds import NODE, POD, Object
+from drakit.kube.kinds import EVENT, NODE, POD, Object
 from drakit.targets.base import GroupSize, Trouble
 from drakit.targets.releases import DRA_DRIVER
 from tests.unit.commands.scaled import API, Cluster, Place, node, resource_slice
@@ -26,10 +26,11 @@ def look_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 class Waiting:
     """A wait under way for `sizes`."""
 
-    def __init__(self, kube: Cluster, place: Place, timeout: float = 20.0, **options: Any) -> None:
+    def __init__(self, kube: Cluster, place: Place, timeout: float = 20.0, sizes: Any = None, **options: Any) -> None:
         self.said: list[str] = []
         self.news = asyncio.Event()
-        self.wait = NodeWait(kube, API, place, dict(place.sizes), self.report, timeout, True, **options)  # type: ignore[arg-type]
+        wanted = dict(sizes or place.sizes)
+        self.wait = NodeWait(kube, API, place, wanted, self.report, timeout, True, **options)  # type: ignore[arg-type]
         self.task = asyncio.create_task(self.wait.wait())
 
     def report(self, words: str) -> None:
@@ -173,6 +174,55 @@ async def test_a_time_out_without_a_cause() -> None:
     assert "\n" not in caught.value.message
 
 
+async def test_other_groups_are_nobodys_business() -> None:
+    """Another group has no capacity, a node that never becomes Ready, one that joins and publishes meanwhile."""
+    kube, place = Cluster(), Place({**G6, "p4d": GroupSize(3, "p4d.24xlarge")})
+    place.found = [replace(NO_CAPACITY, group="p4d")]
+    kube.put(NODE, node("broken", "p4d", ready=False))
+    ready(kube, "a")
+    run = Waiting(kube, place, sizes=G6)
+    await run.until("1 to launch")
+    for _ in range(50):
+        await asyncio.sleep(0)
+    ready(kube, "b")
+    ready(kube, "new", group="p4d")
+    assert {"a", "b"} <= await run.nodes()
+    assert not any("p4d" in words for words in run.said)
+
+
+@pytest.mark.parametrize("code", ["aws-throttled", "aws-unreachable", "aws-unavailable", "unreachable"])
+async def test_a_question_without_an_answer_ends_no_wait(code: str) -> None:
+    kube, place = Cluster(), Place(G6)
+    asked, ask = 0, place.group_sizes
+
+    async def fail(kube: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked < 5:
+            raise ClusterError("no answer", code=code)
+        return await ask(kube)
+
+    place.group_sizes = fail  # type: ignore[method-assign]
+    place.found = [replace(NO_CAPACITY, final=False)]
+    run = Waiting(kube, place)
+    await run.until("g6: no capacity")
+    for name in ("a", "b"):
+        ready(kube, name)
+    assert await run.nodes() == {"a", "b"}
+
+
+async def test_an_outage_that_lasts_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "OUTAGE_SECONDS", 0.0)
+    place = Place(G6)
+
+    async def fail(_: Any) -> Any:
+        raise ClusterError("no answer", code="aws-unreachable")
+
+    place.group_sizes = fail  # type: ignore[method-assign]
+    with pytest.raises(ClusterError, match="no answer"):
+        await Waiting(Cluster(), place).task
+
+
 async def test_a_target_that_cannot_be_asked_ends_it() -> None:
     place = Place(G6)
 
@@ -195,20 +245,47 @@ def driver_pod(on: str, **waiting: str) -> Object:
     }
 
 
+def serving(pod: Object) -> Object:
+    pod["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    return pod
+
+
+def unscheduled(on: str, message: str) -> Object:
+    """A pod that the DaemonSet's controller made for a node which cannot take it."""
+    pod = driver_pod(on)
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [on]}]}]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    return {**pod, "spec": {"affinity": {"nodeAffinity": required}}, "status": {"conditions": [condition]}}
+
+
+def event(on: str, reason: str, message: str, *, at: int) -> Object:
+    return {
+        "metadata": {"name": f"plugin-{on}.{at}", "namespace": DRA_DRIVER},
+        "involvedObject": {"kind": "Pod", "uid": f"uid-{on}"},
+        "type": "Warning", "reason": reason, "message": message, "lastTimestamp": f"2026-11-23T10:00:0{at}Z",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("pod", "words"),
     [
         (driver_pod("a", reason="ImagePullBackOff", message="not found"),
          ["driver pod plugin-a on a: ImagePullBackOff: not found"]),
         (driver_pod("a", reason="CrashLoopBackOff"), ["driver pod plugin-a on a: CrashLoopBackOff"]),
-        (driver_pod("a", reason="ContainerCreating"), []),
-        (driver_pod("a"), []),
+        (driver_pod("a", reason="ContainerCreating"),
+         ["driver pod plugin-a on a: FailedCreatePodSandBox: no network"]),
+        (unscheduled("a", "0/2 nodes are available: 1 Too many pods."),
+         ["driver pod plugin-a on a: Unschedulable: 0/2 nodes are available: 1 Too many pods."]),
+        (serving(driver_pod("a")), []),
+        (driver_pod("b", reason="ContainerCreating"), []),
         (driver_pod("elsewhere", reason="CrashLoopBackOff"), []),
     ],
 )  # fmt: skip
 async def test_what_keeps_the_driver_from_running(pod: Object, words: list[str]) -> None:
-    kube = Cluster((POD, pod))
-    found = await driver_troubles(kube, {("", "a"): node("a")})
+    kube = Cluster((POD, pod), (EVENT, event("a", "FailedMount", "no hostPath", at=1)),
+                   (EVENT, event("a", "FailedCreatePodSandBox", "no network", at=2)))  # fmt: skip
+    found = await driver_troubles(kube, {("", name): node(name) for name in "ab"})
     assert [each.message for each in found] == words
     # An image that cannot be pulled now may be pulled later.
     assert not any(each.final for each in found)
