@@ -87,15 +87,6 @@ class Activity:
     kind: str = ""
 
 
-@dataclass(frozen=True)
-class ScheduledAction:
-    """What an Auto Scaling group is going to do, once, at a time (UTC)."""
-
-    name: str
-    start: datetime
-    desired: int | None
-
-
 async def find_cluster(aws: Aws, name: str) -> Cluster | None:
     """The cluster of that name in the region, or None.
 
@@ -149,61 +140,6 @@ async def scaling_activities(aws: Aws, autoscaling_group: str, limit: int = 20) 
         "autoscaling", "describe_scaling_activities", AutoScalingGroupName=autoscaling_group, MaxRecords=limit
     )
     return tuple(_activity(each) for each in answer.get("Activities", []))
-
-
-async def terminate_node(aws: Aws, instance: str) -> None:
-    """Let an Auto Scaling group end one instance and be smaller by it; an instance that has gone is fine.
-
-    Raises:
-        ClusterError: Auto Scaling refuses, for example below the group's minimum.
-    """
-    try:
-        await aws.call(
-            "autoscaling",
-            "terminate_instance_in_auto_scaling_group",
-            InstanceId=instance,
-            ShouldDecrementDesiredCapacity=True,
-        )
-    except ClusterError as error:
-        # No code of its own: a ValidationError as any other.
-        if "No managed instance found" not in error.message:
-            raise
-
-
-async def scheduled_actions(aws: Aws, autoscaling_group: str) -> tuple[ScheduledAction, ...]:
-    """What an Auto Scaling group is going to do, the earliest first.
-
-    Raises:
-        ClusterError: Auto Scaling cannot be asked.
-    """
-    found = await aws.collect(
-        "autoscaling",
-        "describe_scheduled_actions",
-        "ScheduledUpdateGroupActions",
-        AutoScalingGroupName=autoscaling_group,
-    )
-    actions = (
-        ScheduledAction(each["ScheduledActionName"], each["StartTime"], each.get("DesiredCapacity"))
-        for each in found
-        if each.get("StartTime")
-    )
-    return tuple(sorted(actions, key=lambda action: action.start))
-
-
-async def schedule_size(aws: Aws, autoscaling_group: str, name: str, desired: int, start: datetime) -> None:
-    """Let an Auto Scaling group have a size from a time on; replaces what was scheduled under that name.
-
-    Raises:
-        ClusterError: Auto Scaling refuses.
-    """
-    await aws.call(
-        "autoscaling",
-        "put_scheduled_update_group_action",
-        AutoScalingGroupName=autoscaling_group,
-        ScheduledActionName=name,
-        StartTime=start,
-        DesiredCapacity=desired,
-    )
 
 
 async def update_sizes(

@@ -5,7 +5,9 @@ buy a second block.
 """
 
 import contextlib
+import fcntl
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +17,7 @@ from typing import Any
 
 from drakit.aws.capacity import Offering, Search
 from drakit.aws.session import Aws
-from drakit.engine.files import private_folder, write_atomically
+from drakit.engine.files import PRIVATE_FILE, file_errors, private_folder, write_atomically
 from drakit.engine.lock import stack_lock
 
 KEPT = timedelta(days=7)
@@ -66,17 +68,16 @@ class Offered:
             PreflightError: the file cannot be written.
         """
         now = now or datetime.now(UTC)
-        whole = self._read()
-        entries = whole.setdefault(self._place, {})
-        for each in offerings:
-            tried = entries.get(each.id, {}).get("tried")
-            entries[each.id] = {**_entry(each), "found": now.isoformat(), "tried": tried}
-        oldest = (now - KEPT).isoformat()
-        kept = {
-            place: {key: entry for key, entry in known.items() if str(entry.get("found", "")) >= oldest}
-            for place, known in whole.items()
-        }
-        self._write({place: known for place, known in kept.items() if known})
+        with self._changed() as whole:
+            entries = whole.setdefault(self._place, {})
+            for each in offerings:
+                tried = entries.get(each.id, {}).get("tried")
+                entries[each.id] = {**_entry(each), "found": now.isoformat(), "tried": tried}
+            oldest = (now - KEPT).isoformat()
+            for place, known in list(whole.items()):
+                whole[place] = {key: entry for key, entry in known.items() if str(entry.get("found", "")) >= oldest}
+                if not whole[place]:
+                    del whole[place]
 
     def mark(self, offering: Offering, tried: datetime | None) -> None:
         """Remember that an offering is about to be bought, or, with None, that it was not bought.
@@ -84,11 +85,26 @@ class Offered:
         Raises:
             PreflightError: the file cannot be written.
         """
-        whole = self._read()
         found = datetime.now(UTC).isoformat()
         entry = {**_entry(offering), "found": found, "tried": tried.isoformat() if tried else None}
-        whole.setdefault(self._place, {})[offering.id] = entry
-        self._write(whole)
+        with self._changed() as whole:
+            whole.setdefault(self._place, {})[offering.id] = entry
+
+    @contextlib.contextmanager
+    def _changed(self) -> Iterator[dict[str, dict[str, Any]]]:
+        """What the file holds, to be changed and then written; whoever else changes it waits that moment."""
+        private_folder(self._file.parent)
+        # Not the file itself, which each write replaces by another.
+        guard = self._file.with_suffix(".guard")
+        with file_errors(guard):
+            fd = os.open(guard, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            whole = self._read()
+            yield whole
+            write_atomically(self._file, json.dumps(whole, indent=1))
+        finally:
+            os.close(fd)
 
     def _read(self) -> dict[str, dict[str, Any]]:
         try:
@@ -101,10 +117,6 @@ class Offered:
             for place, known in places
             if isinstance(known, dict)
         }
-
-    def _write(self, whole: dict[str, dict[str, Any]]) -> None:
-        private_folder(self._file.parent)
-        write_atomically(self._file, json.dumps(whole, indent=1))
 
 
 def _entry(offering: Offering) -> dict[str, Any]:

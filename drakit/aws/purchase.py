@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,8 +12,9 @@ from drakit.aws.reservations import CapacityReservation, parse_reservation
 from drakit.aws.session import Answer, Aws
 from drakit.errors import ClusterError
 
-OFFERING_TAG, FEE_TAG = "drakit/offering", "drakit/fee"
-"""On what drakit bought: EC2 tells neither afterwards. Not the stack's tag: a block outlives the stack."""
+OFFERING_TAG, ASKED_TAG, FEE_TAG = "drakit/offering", "drakit/asked-for", "drakit/fee"
+"""On what drakit bought: the offering, the id that it was asked for by where EC2 has given it another since, and the
+fee. EC2 tells none of it afterwards. Not the stack's tag: a block outlives the stack."""
 UNKNOWN = "purchase-unknown"
 LOOK_SECONDS, PAUSE_SECONDS = 60.0, 5.0
 """How long a block is looked for whose purchase was not answered; EC2 has nothing to watch."""
@@ -34,14 +35,17 @@ class Purchase:
     answered: bool = True
 
 
-async def purchase(aws: Aws, offering: Offering, report: Callable[[str], None]) -> Purchase:
+async def purchase(aws: Aws, offering: Offering, report: Callable[[str], None], *, asked: str = "") -> Purchase:
     """Buy an offering. An interrupt waits for EC2's answer: the call cannot be taken back.
+
+    Args:
+        asked: the id that the offering was asked for by, where it is not its own.
 
     Raises:
         ClusterError: EC2 refused, and nothing was bought; or, with the code `purchase-unknown`, it may have been.
     """
     try:
-        answer = await _sent(aws, offering)
+        answer = await _sent(aws, offering, asked or offering.id)
         return Purchase(parse_reservation(answer["CapacityReservation"]))
     except ClusterError as error:
         if not may_be_done(error):
@@ -63,8 +67,8 @@ def may_be_done(error: ClusterError) -> bool:
     return cause is not None and not _NEVER_SENT & {each.__name__ for each in type(cause).__mro__}
 
 
-async def _sent(aws: Aws, offering: Offering) -> Answer:
-    tags = {OFFERING_TAG: offering.id, FEE_TAG: f"{offering.fee} {offering.currency}"}
+async def _sent(aws: Aws, offering: Offering, asked: str) -> Answer:
+    tags = {OFFERING_TAG: offering.id, ASKED_TAG: asked, FEE_TAG: f"{offering.fee} {offering.currency}"}
     call = asyncio.ensure_future(
         aws.call_once(
             "ec2",
@@ -92,8 +96,8 @@ async def _sent(aws: Aws, offering: Offering) -> Answer:
     return call.result()
 
 
-async def find_bought(aws: Aws, offering: Offering) -> CapacityReservation | None:
-    """The block that drakit bought as an offering, None while EC2 shows none.
+async def find_bought(aws: Aws, region: str, ids: Collection[str]) -> CapacityReservation | None:
+    """The block that drakit bought as one of these offerings, or when asked for one; None while EC2 shows none.
 
     Raises:
         ClusterError: EC2 cannot be asked.
@@ -102,10 +106,12 @@ async def find_bought(aws: Aws, offering: Offering) -> CapacityReservation | Non
         "ec2",
         "describe_capacity_reservations",
         "CapacityReservations",
-        region=offering.region,
-        Filters=[{"Name": f"tag:{OFFERING_TAG}", "Values": [offering.id]}],
+        region=region,
+        # Two filters must both hold, and either tag will do here: all that drakit bought, then.
+        Filters=[{"Name": "tag-key", "Values": [OFFERING_TAG]}],
     )
-    return parse_reservation(found[0]) if found else None
+    blocks = (parse_reservation(each) for each in found)
+    return next((each for each in blocks if {each.tag(OFFERING_TAG), each.tag(ASKED_TAG)} & set(ids)), None)
 
 
 async def _look_for(aws: Aws, offering: Offering) -> CapacityReservation | None:
@@ -114,7 +120,7 @@ async def _look_for(aws: Aws, offering: Offering) -> CapacityReservation | None:
         async with asyncio.timeout(LOOK_SECONDS):
             while True:
                 with contextlib.suppress(ClusterError):
-                    if (found := await find_bought(aws, offering)) is not None:
+                    if (found := await find_bought(aws, offering.region, [offering.id])) is not None:
                         return found
                 await asyncio.sleep(PAUSE_SECONDS)
     return None

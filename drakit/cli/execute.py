@@ -93,8 +93,8 @@ def ask(
     file: Path | None,
     output: Output,
     rehearse: bool,
-) -> bool:
-    """Whether the person at the terminal agrees to what `question` says; False where there is nothing or nobody to ask.
+) -> str:
+    """What `question` says, if the person at the terminal agrees to it; empty where there is nothing or nobody to ask.
 
     Asked before any progress is shown. A no ends the command. What is wrong with the stack is told when it runs.
     """
@@ -105,17 +105,17 @@ def ask(
     from drakit.render.clean import clean
 
     if rehearse or output is Output.JSON or not is_a_person():
-        return False
+        return ""
     try:
         session = open_session(file, lambda _: None)
         if not is_paid(session):
-            return False
+            return ""
         what = asyncio.run(question(session))
     except DrakitError:
-        return False
+        return ""
     if what and not typer.confirm(clean(f"{what} Go on?"), err=True):
         decline(command)
-    return bool(what)
+    return what
 
 
 def decline(command: str) -> NoReturn:

@@ -40,11 +40,11 @@ def up(
 ) -> None:
     """Bring the stack up, or to what its file says now. What is as it should be is left alone.
 
-    On AWS it shows the price and asks first.
+    On AWS it shows the price and asks first: for a new stack, and as `scale` does where one grows.
 
     Example: drakit up -f drakit.yaml
     """
-    from drakit.commands.up import price_of_up
+    from drakit.commands.growth import price_of_up
     from drakit.commands.up import up as run
 
     agreed = yes or ask("up", price_of_up, file=file, output=output, rehearse=rehearse)

@@ -9,14 +9,21 @@ def is_paid(session: Session) -> bool:
     return session.target.costs_money and not session.rehearse
 
 
-def require(session: Session, *, agreed: bool, what: str) -> None:
+def require(session: Session, *, agreed: bool | str, what: str) -> None:
     """Go on only with what was agreed to, where it is paid for.
 
     Args:
+        agreed: the words that somebody has agreed to, or True for whatever it is.
         what: what would happen, in a sentence or two, with its price; empty for what needs no agreement.
 
     Raises:
-        Refused: it was not agreed to.
+        Refused: it was not agreed to, or it is not any more what was.
     """
-    if what and is_paid(session) and not agreed:
-        raise Refused(what, hint="`--yes` agrees to it where nobody can be asked.", code="not-agreed")
+    if not what or not is_paid(session) or agreed is True or agreed == what:
+        return
+    if agreed:
+        # Somebody else has changed the stack, or the file, since the question.
+        raise Refused(
+            f"It is no longer what was agreed to: {what}", hint="Run the same command again.", code="not-agreed"
+        )
+    raise Refused(what, hint="`--yes` agrees to it where nobody can be asked.", code="not-agreed")

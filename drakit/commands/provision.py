@@ -1,13 +1,13 @@
 """Terraform's part of a stack: the blueprint copied, its variables rendered, Terraform driven."""
 
 import asyncio
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from drakit.commands.session import Session
 from drakit.engine.events import Report
 from drakit.engine.files import PRIVATE_FOLDER, file_errors, private_folder, write_atomically
+from drakit.errors import DrakitError
 from drakit.helm import Helm
 from drakit.kube.kinds import ResourceApi
 from drakit.packaged import packaged
@@ -20,6 +20,7 @@ from drakit.targets.blueprints import (
 )
 from drakit.terraform import Plan, Terraform
 from drakit.terraform.events import TerraformEvent, describe
+from drakit.terraform.state import arns_in
 from drakit.terraform.tfvars import render_tfvars
 from drakit.tools import HELM, TERRAFORM, FoundTool, Tool, ensure
 
@@ -72,7 +73,12 @@ def var_file(session: Session) -> Path:
 
 
 async def render(session: Session, tools: Mapping[str, FoundTool]) -> bool:
-    """Copy the blueprint into the stack's working folder and render its variables. Returns whether anything changed."""
+    """Copy the blueprint into the stack's working folder and render its variables. Returns whether anything changed.
+
+    Raises:
+        PreflightError: what is in Terraform's state is in another place than the stack.
+    """
+    await _require_here_if_known(session, terraform_of(session, tools))
     folder = private_folder(session.workspace.terraform)
     name = session.target.blueprint
     values = await session.target.variables(session.stack, session.workspace, tools)
@@ -98,11 +104,21 @@ async def render(session: Session, tools: Mapping[str, FoundTool]) -> bool:
     return bool(stale or fresh)
 
 
-def forget(session: Session) -> None:
-    """Remove Terraform's working folder, once nothing is left that its state could tell of."""
-    with file_errors(session.workspace.terraform):
-        if session.workspace.terraform.exists():
-            shutil.rmtree(session.workspace.terraform)
+async def _require_here_if_known(session: Session, terraform: Terraform) -> None:
+    try:
+        arns = await _arns(session, terraform)
+    except DrakitError:
+        return  # what is rendered now may be what it takes to read the state; it is asked for again
+    await session.target.require_here(arns)
+
+
+async def _require_here(session: Session, terraform: Terraform) -> None:
+    await session.target.require_here(await _arns(session, terraform))
+
+
+async def _arns(session: Session, terraform: Terraform) -> Collection[str]:
+    """What in Terraform's state is somewhere; nothing of what costs nothing."""
+    return arns_in(await terraform.state()) if session.target.costs_money else ()
 
 
 async def apply(session: Session, terraform: Terraform, report: Report, plan_file: Path | None = None) -> bool:
@@ -110,8 +126,12 @@ async def apply(session: Session, terraform: Terraform, report: Report, plan_fil
 
     Returns:
         Whether anything changed.
+
+    Raises:
+        PreflightError: what is in Terraform's state is in another place than the stack.
     """
     await terraform.init(report)
+    await _require_here(session, terraform)
     replace = await drifted(session, terraform) if plan_file is None else []
     try:
         summary = await terraform.apply(
@@ -124,8 +144,13 @@ async def apply(session: Session, terraform: Terraform, report: Report, plan_fil
 
 
 async def make_plan(session: Session, terraform: Terraform, out: Path, report: Report) -> Plan:
-    """What an apply would do, saved in `out`."""
+    """What an apply would do, saved in `out`.
+
+    Raises:
+        PreflightError: what is in Terraform's state is in another place than the stack.
+    """
     await terraform.init(report)
+    await _require_here(session, terraform)
     replace = await drifted(session, terraform)
     report("planning")
     return await terraform.plan(out, var_file(session), replace)

@@ -3,35 +3,33 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from drakit.aws.findings import Finding, Level
 from drakit.commands import provision
 from drakit.commands.agreement import require
 from drakit.commands.applied import write_applied
+from drakit.commands.bounds import with_room
+from drakit.commands.growth import Growth, look_at_growth
 from drakit.commands.mig import declared, partition
 from drakit.commands.nodes import group_statuses, handed_out_twice
 from drakit.commands.preflight import look_ahead
-from drakit.commands.session import Session
+from drakit.commands.session import Session, resource_api
 from drakit.commands.spending import note
 from drakit.commands.waiting import NodeWait
 from drakit.engine.events import Report
 from drakit.engine.step import Step, run_steps
-from drakit.errors import ClusterError
 from drakit.helm import Helm, InstalledRelease, Release
 from drakit.helm.records import secret_labels, with_api_version
 from drakit.kube.client import Kube
 from drakit.kube.kinds import RESOURCE_GROUP, SECRET, ResourceApi
 from drakit.kube.watch import wait_for
 from drakit.results import GroupStatus, KubernetesVersion, ReleaseStatus, StepResult, UpResult
-from drakit.targets.base import GroupSize, SizeChange
+from drakit.targets.base import GroupSize, SizeChange, group_of
 from drakit.targets.releases import DEVICE_CLASSES, DRA_DRIVER, OPERATOR, chart_warnings, releases
 from drakit.tools import FoundTool
-
-if TYPE_CHECKING:
-    from drakit.aws.costs import Cost
 
 GPU = (OPERATOR, DRA_DRIVER)
 """The releases that make GPUs claimable; the others, the stack's add-ons, go on beside what follows."""
@@ -40,9 +38,10 @@ GPU = (OPERATOR, DRA_DRIVER)
 class _Up:
     """One run of `up`: its steps, and what they find out for each other."""
 
-    def __init__(self, session: Session, *, agreed: bool, plan_file: Path | None) -> None:
+    def __init__(self, session: Session, *, agreed: bool | str, plan_file: Path | None) -> None:
         self.session, self.agreed, self.plan_file = session, agreed, plan_file
         self.releases: Sequence[Release] = releases(session.stack, session.workspace.root)
+        self.growth: Growth | None = None
         self.tools: Mapping[str, FoundTool] = {}
         self.installed: Sequence[InstalledRelease] = ()
         self.listed: Sequence[InstalledRelease] | None = None
@@ -86,16 +85,21 @@ class _Up:
 
     async def _preflight(self, report: Report) -> bool:
         self.findings = await look_ahead(self.session, report)
-        if (cost := await _cost(self.session)) is not None:
-            require(self.session, agreed=self.agreed, what=_price(self.session, cost))
-            note(self.session, cost)
+        self.growth = await look_at_growth(self.session)
+        if self.growth:
+            if self.growth.summary:
+                report(self.growth.summary)
+            require(self.session, agreed=self.agreed, what=self.growth.question)
+            note(self.session, self.growth.cost)
         return False
 
     async def _access(self, report: Report) -> bool:
         return await self.session.target.access(self.session.stack, self.session.workspace, report)
 
     async def _render(self, report: Report) -> bool:
-        return await provision.render(self.session, self.tools)
+        stack, now = self.session.stack, self.growth.now if self.growth else {}
+        session = replace(self.session, stack=with_room(stack, now, stack.node_groups))
+        return await provision.render(session, self.tools)
 
     async def _terraform(self, report: Report) -> bool:
         terraform = provision.terraform_of(self.session, self.tools)
@@ -107,13 +111,7 @@ class _Up:
     async def _connect(self, report: Report) -> bool:
         self.kube = self.session.connect()
         self.server = await self.kube.server_version()
-        self.api = await self.kube.resource_api()
-        if self.api is None:
-            raise ClusterError(
-                f"Kubernetes {self.server} serves no version of resource.k8s.io: no Dynamic Resource Allocation.",
-                hint="Use kubernetesVersion 1.33 or newer.",
-                code="no-resource-api",
-            )
+        self.api = await resource_api(self.kube)
         return False
 
     async def _list_releases(self, report: Report) -> bool:
@@ -201,23 +199,46 @@ class _Up:
         self.warnings = (*chart_warnings(stack, root), *_sizes_that_differ(self.session, sizes))
         with_devices = bool(self.device_classes)
         target, timeout = self.session.target, self.session.timeout
-        nodes = await NodeWait(self.kube, self.api, target, dict(sizes), report, timeout, with_devices).wait()
+        known = frozenset(each.id for each in self.growth.troubles) if self.growth else frozenset()
+        starved = self._starved()
+        awaited = {name: size for name, size in sizes.items() if name not in starved}
+        nodes = await NodeWait(self.kube, self.api, target, awaited, report, timeout, with_devices, known).wait()
         self.groups = group_statuses(sizes, nodes)
+        self.warnings += tuple(
+            f"{name} has {self.groups[name].ready} of {size.desired} nodes, and lacked them before: {starved[name]} "
+            f"`drakit scale {name}={size.desired}` waits for them."
+            for name, size in sizes.items()
+            if name in starved and self.groups[name].ready < size.desired
+        )
         if with_devices:
             self.warnings += tuple(handed_out_twice(nodes.values(), (await self.kube.list(self.api.slice))[0]))
-            self.mig = declared(self.session.stack.node_groups, nodes.values())
+            ready = [node for node in nodes.values() if group_of(node) in awaited]
+            self.mig = declared(self.session.stack.node_groups, ready)
         return False
 
+    def _starved(self) -> Mapping[str, str]:
+        """Groups whose nodes did not come before this run either, and why: what it brings does not wait for them."""
+        if self.growth is None:
+            return {}
+        return {
+            each.group: each.message
+            for each in self.growth.troubles
+            if each.final and each.group not in self.growth.groups
+        }
+
     async def _bounds(self, report: Report) -> Mapping[str, GroupSize]:
-        """See that groups have the stack file's `min` and `max` where Terraform does not; `scale` sizes them."""
+        """See that groups have the stack file's `min` and `max`, and as many nodes as these allow; `scale` sizes them.
+
+        Nodes are never taken away here: that is for `scale`, which chooses them.
+        """
         assert self.kube is not None
         target, groups = self.session.target, self.session.stack.node_groups
         sizes = await target.group_sizes(self.kube)
         changes = {}
         for name, group in groups.items():
             size = sizes.get(name)
-            if size and (size.min, size.max) != (group.min, group.max):
-                changes[name] = SizeChange(max(group.min, min(group.max, size.desired)), group.min, group.max)
+            if size and (size.min, size.max) != (group.min, group.max) and size.desired <= group.max:
+                changes[name] = SizeChange(max(group.min, size.desired), group.min, group.max)
         if not changes:
             return sizes
         report(f"minimum and maximum of {', '.join(changes)}")
@@ -233,32 +254,15 @@ class _Up:
         return any(node.changed for node in nodes)
 
 
-async def price_of_up(session: Session) -> str:
-    """What bringing the stack up costs, in a sentence; empty when it is up already."""
-    cost = await _cost(session)
-    return "" if cost is None else _price(session, cost)
-
-
-async def _cost(session: Session) -> "Cost | None":
-    if session.workspace.kubeconfig.exists():
-        return None
-    return await session.target.cost(session.stack, {n: g.desired for n, g in session.stack.node_groups.items()})
-
-
-def _price(session: Session, cost: "Cost") -> str:
-    origins = f" ({'; '.join(cost.origins)})" if cost.origins else ""
-    return f"{session.stack.name} costs ${cost.hourly:.2f} an hour, ${cost.monthly:.0f} a month, as it starts{origins}."
-
-
-async def up(session: Session, *, agreed: bool = False, plan_file: Path | None = None) -> UpResult:
+async def up(session: Session, *, agreed: bool | str = False, plan_file: Path | None = None) -> UpResult:
     """Bring the stack up, or to what its file says now; changes nothing that is as it should be.
 
     Args:
-        agreed: to what it costs.
+        agreed: what `price_of_up` has said, to which somebody agreed; True agrees to whatever it is now.
         plan_file: a plan that `plan` saved; Terraform does just what it says.
 
     Raises:
-        Refused: it costs money, and nobody has agreed to that.
+        Refused: it costs money, or more than it did, and nobody has agreed to that.
         DrakitError: a step failed; run again to go on from there.
     """
     started = time.monotonic()

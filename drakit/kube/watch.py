@@ -67,7 +67,7 @@ class Store:
                     self._take(event, obj, changed, deleted)
             except ClusterError as error:
                 until = min(until, clock() + patience)
-                if patience < math.inf and error.code != "expired" and (not _passes(error) or clock() >= until):
+                if patience < math.inf and error.code != "expired" and (not passes(error) or clock() >= until):
                     raise
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, LAST_RETRY_SECONDS)
@@ -102,7 +102,8 @@ class Store:
             changed(self.objects[key_of(obj)])
 
 
-def _passes(error: ClusterError) -> bool:
+def passes(error: ClusterError) -> bool:
+    """Whether an API server that starts, stops, or has too much to do fails so."""
     return error.code == "unreachable" or error.details.get("status") in PASSING
 
 

@@ -33,12 +33,13 @@ def group_of(node: Object) -> str | None:
 
 @dataclass(frozen=True)
 class GroupSize:
-    """A node group's size as the target has it."""
+    """A node group as the target has it: its size, and what its nodes are."""
 
     desired: int
     instance_type: str
     min: int = 0
     max: int = 1000
+    reservation: Reservation | None = None
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,17 @@ class Target(Protocol):
         """
         ...
 
+    async def require_here(self, arns: Collection[str]) -> None:
+        """Refuse to go on where what Terraform's state has is in another place than the stack now names.
+
+        Args:
+            arns: the AWS names of what is in the state.
+
+        Raises:
+            PreflightError: both places are told.
+        """
+        ...
+
     def drifted(self, workspace: Workspace) -> Sequence[str]:
         """Resources, by address without index, whose real things have gone in a way that Terraform cannot see."""
         ...
@@ -213,13 +225,20 @@ class Target(Protocol):
         ...
 
     async def scale(
-        self, kube: Kube, changes: Mapping[str, SizeChange], timeout: float, *, leaving: Sequence[Object] = ()
+        self,
+        kube: Kube,
+        changes: Mapping[str, SizeChange],
+        timeout: float,
+        *,
+        leaving: Sequence[Object] = (),
+        staying: Sequence[Object] = (),
     ) -> None:
         """Change the sizes of node groups; returns when the place has accepted them, within `timeout` seconds.
 
         Args:
             leaving: the Nodes that are to go where a group gets smaller, cordoned already. Without them the place
                 chooses.
+            staying: the Nodes that are to stay there: before one of these goes a machine that is no Node yet.
         """
         ...
 
@@ -244,6 +263,10 @@ class Target(Protocol):
 
     async def schedule(self, group: str, desired: int, at: datetime) -> None:
         """Let the place scale a group at a time (UTC); a later word replaces an earlier one."""
+        ...
+
+    async def unschedule(self, groups: Collection[str]) -> Sequence[ScheduledSize]:
+        """Take back what `schedule` was told of these groups; returns what that was."""
         ...
 
     async def scheduled(self) -> Sequence[ScheduledSize]:

@@ -4,21 +4,27 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from drakit.aws.autoscaling import (
+    Launch,
+    find_launch,
+    running_instances,
+    schedule_size,
+    scheduled_actions,
+    terminate_node,
+    unschedule_size,
+)
 from drakit.aws.clusters import (
     Nodegroup,
     find_cluster,
     nodegroups,
     scaling_activities,
-    schedule_size,
-    scheduled_actions,
-    terminate_node,
     update_sizes,
     wait_for_update,
     was_created,
@@ -60,6 +66,7 @@ from drakit.targets.base import (
     group_of,
 )
 from drakit.targets.blueprints import check_blueprint
+from drakit.targets.eks_place import require_here
 from drakit.targets.eks_teardown import Teardown
 from drakit.targets.jark_plan import plan_checks
 from drakit.targets.jark_variables import jark_variables
@@ -95,6 +102,7 @@ class EksTarget:
         self._environment = dict(environment or {})
         self._aws = Aws(stack.aws.region, stack.aws.profile)
         self._teardown = Teardown(self._aws, stack)
+        self._launches: dict[str, Launch] = {}
 
     def tools(self, stack: Stack) -> Sequence[Tool]:
         return [TERRAFORM_FOR_EKS]
@@ -165,6 +173,9 @@ class EksTarget:
         )
         return workspace.kubeconfig.read_bytes() != before
 
+    async def require_here(self, arns: Collection[str]) -> None:
+        await require_here(self._aws, self._stack, arns)
+
     def drifted(self, workspace: Workspace) -> Sequence[str]:
         return []  # Terraform asks AWS
 
@@ -179,23 +190,28 @@ class EksTarget:
         """What the nodes report is always news."""
 
     async def group_sizes(self, kube: Kube) -> Mapping[str, GroupSize]:
-        groups = await nodegroups(self._aws, self._stack.name)
-        definitions = self._stack.node_groups
-        return {
-            each.group: GroupSize(
-                each.desired, (*each.instance_types, definitions[each.group].instance_type)[0], each.min, each.max
-            )
-            for each in groups
-            if each.group in definitions
-        }
+        found = await self._groups(self._stack.node_groups)
+        return dict(zip(found, await asyncio.gather(*(self._size(each) for each in found.values())), strict=True))
 
     async def scale(
-        self, kube: Kube, changes: Mapping[str, SizeChange], timeout: float, *, leaving: Sequence[Object] = ()
+        self,
+        kube: Kube,
+        changes: Mapping[str, SizeChange],
+        timeout: float,
+        *,
+        leaving: Sequence[Object] = (),
+        staying: Sequence[Object] = (),
     ) -> None:
         groups = await self._groups(changes)
-        gone = {name: [node for node in leaving if group_of(node) == name] for name in changes}
+
+        def instances(nodes: Sequence[Object], group: str) -> list[str]:
+            return [instance_of(node) for node in nodes if group_of(node) == group]
+
         await asyncio.gather(
-            *(self._scale(groups[name], change, gone[name], timeout) for name, change in changes.items())
+            *(
+                self._scale(groups[name], change, instances(leaving, name), instances(staying, name), timeout)
+                for name, change in changes.items()
+            )
         )
 
     async def troubles(self, groups: Collection[str]) -> Sequence[Trouble]:
@@ -243,8 +259,17 @@ class EksTarget:
         for name in nodegroup.autoscaling_groups:
             await schedule_size(self._aws, name, SCHEDULED, desired, at)
 
+    async def unschedule(self, groups: Collection[str]) -> Sequence[ScheduledSize]:
+        found = await self._groups(groups)
+        own = [each for each in await self._scheduled(found.values()) if each.name == SCHEDULED]
+        places = [name for each in own for name in found[each.group].autoscaling_groups]
+        await asyncio.gather(*(unschedule_size(self._aws, name, SCHEDULED) for name in places))
+        return own
+
     async def scheduled(self) -> Sequence[ScheduledSize]:
-        groups = await nodegroups(self._aws, self._stack.name)
+        return await self._scheduled(await nodegroups(self._aws, self._stack.name))
+
+    async def _scheduled(self, groups: Iterable[Nodegroup]) -> Sequence[ScheduledSize]:
         places = [(each.group, name) for each in groups for name in each.autoscaling_groups]
         found = await asyncio.gather(*(scheduled_actions(self._aws, name) for _, name in places))
         actions = [
@@ -262,12 +287,31 @@ class EksTarget:
         # EKS goes on making a cluster whose `up` was interrupted; to make it anew would take twice as long.
         return bool(_CLUSTER.fullmatch(address)) and await was_created(self._aws, self._stack.name)
 
-    async def _scale(self, group: Nodegroup, change: SizeChange, leaving: Sequence[Object], timeout: float) -> None:
+    async def _size(self, group: Nodegroup) -> GroupSize:
+        # A group whose launch template says the instance type has none of its own.
+        version = group.launch_template
+        if version and version not in self._launches:
+            self._launches[version] = await find_launch(self._aws, version)
+        launch, stack_file = self._launches.get(version, Launch()), self._stack.node_groups[group.group]
+        types = (*group.instance_types, launch.instance_type or stack_file.instance_type)
+        reserved = {"id": launch.reservation, "type": "capacity-block" if launch.block else "odcr"}
+        reservation = Reservation.model_validate(reserved) if launch.reservation else None
+        return GroupSize(group.desired, types[0], group.min, group.max, reservation)
+
+    async def _scale(
+        self, group: Nodegroup, change: SizeChange, leaving: list[str], staying: Collection[str], timeout: float
+    ) -> None:
+        if staying and change.desired is not None and change.desired < group.desired:
+            # Auto Scaling would choose among all of them, also those in use.
+            running = await running_instances(self._aws, group.autoscaling_groups)
+            others = [each for each in running if each not in staying and each not in leaving]
+            leaving = [each for each in leaving if each in running]
+            leaving += others[: max(len(running) - change.desired - len(leaving), 0)]
         if leaving:
             # Auto Scaling refuses to go below the minimum. Which instances go can be said to it alone.
             if change.min is not None and change.min < group.min:
                 await self._update(group, SizeChange(min=change.min), timeout)
-            await asyncio.gather(*(terminate_node(self._aws, instance_of(node)) for node in leaving))
+            await asyncio.gather(*(terminate_node(self._aws, each) for each in leaving))
         await self._update(group, change, timeout)
 
     async def _update(self, group: Nodegroup, change: SizeChange, timeout: float) -> None:

@@ -15,7 +15,7 @@ from drakit.aws.clusters import (
     wait_for_update,
     was_created,
 )
-from drakit.aws.leftovers import Keep, Leftover, Scope, clear, inventory, scope_of, stacks_in, sweep
+from drakit.aws.leftovers import Keep, Leftover, Scope, clear, inventory, look_alikes, scope_of, stacks_in, sweep
 from drakit.aws.prices import Prices
 from drakit.aws.reservations import reservations
 from drakit.aws.session import Aws
@@ -32,6 +32,7 @@ PROTECTION = "terraform_data.deletion_protection[0]"
 LOG_GROUP = "aws_cloudwatch_log_group.cluster"
 """The control plane's logs: see blueprints/jark/cluster.tf."""
 RESERVATION = "capacity reservation"
+ALIKE = "it names the cluster, but has no tag of the stack's and may be older"
 _CAN_BE_ASKED = ("ACTIVE", "UPDATING")
 _OVER = ("cancelled", "expired", "failed", "payment-failed")
 """States in which a reservation costs nothing any more."""
@@ -100,8 +101,9 @@ class Teardown:
                 own = each.id in named or (STACK_TAG, self._stack.name) in each.tags
                 if own and each.state not in _OVER:
                     kept.append(Kept(RESERVATION, each.id, "drakit cancels none"))
+        scope = await self._scope()
+        kept += [Kept(each.kind, each.id, ALIKE) for each in await look_alikes(self._aws, scope)]
         if keep != Keep():
-            scope = await self._scope()
             everything, goes = await asyncio.gather(self._inventory(scope, Keep()), self._inventory(scope, keep))
             going = {(each.kind, each.id) for each in goes}
             kept += [Kept(e.kind, e.id, "asked to stay") for e in everything if (e.kind, e.id) not in going]
@@ -117,7 +119,11 @@ class Teardown:
         if first is not None:
             vpcs = tuple(sorted({*scope.vpcs, *first.vpcs}))
             scope = replace(
-                first, vpcs=vpcs, cluster=scope.cluster or first.cluster, issuer=scope.issuer or first.issuer
+                first,
+                vpcs=vpcs,
+                cluster=scope.cluster or first.cluster,
+                issuer=scope.issuer or first.issuer,
+                since=first.since or scope.since,
             )
         self._first = scope
         return scope

@@ -94,6 +94,9 @@ class SandboxTarget:
                 code="kubernetes-version-fixed",
             )
 
+    async def require_here(self, arns: Collection[str]) -> None:
+        """A sandbox is where its folder is."""
+
     def drifted(self, workspace: Workspace) -> Sequence[str]:
         if self.health(workspace).running:
             return []
@@ -142,9 +145,15 @@ class SandboxTarget:
         return Cost(())
 
     async def scale(
-        self, kube: Kube, changes: Mapping[str, SizeChange], timeout: float, *, leaving: Sequence[Object] = ()
+        self,
+        kube: Kube,
+        changes: Mapping[str, SizeChange],
+        timeout: float,
+        *,
+        leaving: Sequence[Object] = (),
+        staying: Sequence[Object] = (),
     ) -> None:
-        # Cordoned nodes are the first that a group lets go.
+        # Cordoned nodes are the first that a group lets go, and there is no machine that is not a Node.
         groups = await nodegroups.read_groups(kube)
         for name, change in changes.items():
             await nodegroups.scale_group(kube, groups[name], change.desired, min=change.min, max=change.max)
@@ -164,6 +173,9 @@ class SandboxTarget:
 
     async def schedule(self, group: str, desired: int, at: datetime) -> None:
         raise AssertionError("only a reservation has a start to wait for")
+
+    async def unschedule(self, groups: Collection[str]) -> Sequence[ScheduledSize]:
+        return []
 
     async def scheduled(self) -> Sequence[ScheduledSize]:
         return []

@@ -189,10 +189,25 @@ class Terraform:
             else:
                 broken.append(address)
         if broken:
-            # Where one is to be created before the other is destroyed, names, networks and addresses would collide.
-            options = {"auto_approve": IsFlagged, "target": broken, **_variables(var_file)}
             with suppress(DrakitError):  # the apply tells of what stands in the way
-                await self._stream("destroy", on_event, **options)
+                await self._destroy_alone(broken, var_file, on_event)
+
+    async def _destroy_alone(self, broken: Sequence[str], var_file: Path | None, on_event: OnEvent | None) -> None:
+        """Destroy what is broken, if nothing else would go with it; the apply replaces it in any case.
+
+        Where one is to be created before the other is destroyed, names, networks and addresses would collide. But what
+        depends on what is targeted is destroyed too: add-ons that work, with a node group that does not.
+        """
+        out = self._data / "broken.tfplan"
+        options = {"destroy": IsFlagged, "target": list(broken), "out": str(out), **_variables(var_file)}
+        try:
+            _, seen = await self._stream("plan", None, **options)
+            plan = seen.plan(changed=True, path=out)
+            # Counted too, so that no word of Terraform's that was not understood is taken for none.
+            if {each.address for each in plan.changes} <= set(broken) and plan.remove == len(plan.changes):
+                await self._stream("apply", on_event, str(out))
+        finally:
+            out.unlink(missing_ok=True)
 
     async def _stream(self, command: str, on_event: OnEvent | None, *args: str, **options: object) -> tuple[int, Seen]:
         self._mend_emptied_state()

@@ -8,7 +8,7 @@ import pytest
 from drakit.cli.app import run
 
 QUESTIONS = {
-    "up": ("drakit.commands.up.price_of_up", ["up"]),
+    "up": ("drakit.commands.growth.price_of_up", ["up"]),
     "scale": ("drakit.commands.scale.question", ["scale", "g6=1"]),
 }
 

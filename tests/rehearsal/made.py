@@ -53,13 +53,15 @@ def make_stack(emulator: Emulator, name: str, region: str = REGION) -> Made:
     """Everything that a stack may leave, but its cluster: of the blueprint's, and of controllers, EKS and AWS."""
     tags = {"drakit/stack": name}
     made = Made(name, region, *make_network(emulator, tags, region))
+    # First, as a stack's is: it tells what is older.
+    _key(emulator, made, tags)
     _ways_out(emulator, made, tags)
     _groups(emulator, made, tags)
     _balancers(emulator, made)
     _machines(emulator, made, tags)
     _disks(emulator, made, tags)
     _identities(emulator, made, tags)
-    _named_after_the_cluster(emulator, made, tags)
+    _logs(emulator, made, tags)
     return made
 
 
@@ -203,11 +205,15 @@ def _identities(emulator: Emulator, made: Made, tags: Mapping[str, str]) -> None
     made.ids["OIDC provider"] = answer["OpenIDConnectProviderArn"]
 
 
-def _named_after_the_cluster(emulator: Emulator, made: Made, tags: Mapping[str, str]) -> None:
-    logs, kms = emulator.client("logs", made.region), emulator.client("kms", made.region)
-    # EKS and CloudWatch's agent make them without tags.
-    logs.create_log_group(logGroupName=f"/aws/eks/{made.name}/cluster")
-    logs.create_log_group(logGroupName=f"/aws/containerinsights/{made.name}/performance")
+def _key(emulator: Emulator, made: Made, tags: Mapping[str, str]) -> None:
+    kms = emulator.client("kms", made.region)
     key = kms.create_key(Tags=[{"TagKey": name, "TagValue": value} for name, value in tags.items()])["KeyMetadata"]
     made.ids["KMS key"] = key["KeyId"]
     kms.create_alias(AliasName=f"alias/eks/{made.name}", TargetKeyId=key["KeyId"])
+
+
+def _logs(emulator: Emulator, made: Made, tags: Mapping[str, str]) -> None:
+    """The control plane's log group, and one that CloudWatch's agent makes without tags."""
+    logs = emulator.client("logs", made.region)
+    logs.create_log_group(logGroupName=f"/aws/eks/{made.name}/cluster", tags=dict(tags))
+    logs.create_log_group(logGroupName=f"/aws/containerinsights/{made.name}/performance")

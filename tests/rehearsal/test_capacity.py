@@ -132,8 +132,9 @@ def test_at_a_terminal_the_fee_is_typed_back(
     capfd.readouterr()
     assert run(["capacity", "buy", offering["id"]]) == status
     captured = capfd.readouterr()
-    assert asked == ["Type the fee to buy it"]
-    assert f"${offering['fee']:.2f}, charged at once" in captured.err
+    [question] = asked
+    assert f"${offering['fee']:.2f}, charged at once" in question
+    assert question.endswith("\nType the fee to buy it")
     assert len(blocks(aws, offering["id"])) == (status == 0)
     assert ("Bought" in captured.out) == (status == 0)
 

@@ -193,6 +193,23 @@ def test_what_goes_is_shown_before_anything_does(emulator: Emulator, place: AwsP
     assert emulator.inventory() == before
 
 
+def test_another_region_in_the_stack_file_is_refused(emulator: Emulator, place: AwsPlace) -> None:
+    """Terraform would find nothing there, and forget the stack."""
+    state, before = place.state(NAME).read_bytes(), emulator.inventory()
+    place.write({**STACK, "aws": {"region": "us-east-1"}})
+
+    for command in (("down", "--yes"), ("down", "--confirm", NAME), ("plan",), ("up", "--yes")):
+        outcome = place(*command)
+        assert (outcome.status, outcome.error["code"]) == (3, "stack-elsewhere"), (command, outcome.error)
+        assert REGION in outcome.error["message"]
+        assert f"aws.region in the stack file to {REGION}" in outcome.error["hint"]
+
+    assert emulator.inventory() == before
+    assert place.state(NAME).read_bytes() == state
+    assert REGION in (place.stack(NAME) / "terraform" / "blueprint.tfvars").read_text()
+    place.write(STACK)
+
+
 def test_all_of_it_goes_and_nothing_else(emulator: Emulator, place: AwsPlace) -> None:
     result = place.ok("down", "--yes").result
 

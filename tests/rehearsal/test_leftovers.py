@@ -1,15 +1,17 @@
 """The sweep against the emulated AWS: everything of the stack goes, and nothing that only looks like it."""
 
+import asyncio
 import functools
 import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
 from botocore import xform_name
 
-from drakit.aws.leftovers import Keep, Leftover, Removed, inventory, scope_of, stacks_in, sweep
+from drakit.aws.leftovers import Keep, Leftover, Removed, inventory, look_alikes, scope_of, stacks_in, sweep
 from drakit.aws.leftovers.kinds import KINDS
 from drakit.aws.session import Aws
 from drakit.errors import ClusterError
@@ -299,6 +301,42 @@ async def test_a_name_that_no_stack_has(emulator: Emulator) -> None:
     assert (await scope_of(Aws(REGION), "kops")).cluster == ""
     assert await swept("kops") == ({}, ())
     assert everything(emulator) == others
+
+
+async def test_what_an_earlier_cluster_of_that_name_left_stays(emulator: Emulator) -> None:
+    """Made by other means than drakit: it names the cluster, as volumes of the stack's may, and is older than it."""
+    owned = {"kubernetes.io/cluster/heir": "owned", "KubernetesCluster": "heir"}
+    ec2 = emulator.client("ec2")
+    volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1, TagSpecifications=spec("volume", owned))
+    snapshot = ec2.create_snapshot(VolumeId=volume["VolumeId"], TagSpecifications=spec("snapshot", owned))
+    ec2.create_launch_template(
+        LaunchTemplateName="heir-0",
+        LaunchTemplateData={"InstanceType": "m5.large"},
+        TagSpecifications=spec("launch-template", {"eks:cluster-name": "heir"}),
+    )
+    address = ec2.allocate_address(Domain="vpc", TagSpecifications=spec("elastic-ip", owned))
+    emulator.client("logs").create_log_group(logGroupName="/aws/containerinsights/heir/host")
+    others = everything(emulator)
+    await until_another_second(volume["CreateTime"])
+    make_stack(emulator, "heir")
+    scope = await scope_of(Aws(REGION), "heir")
+
+    alike = await look_alikes(Aws(REGION), scope)
+    assert {each.id for each in alike} == {
+        volume["VolumeId"], snapshot["SnapshotId"], address["AllocationId"], "/aws/containerinsights/heir/host"
+    }  # fmt: skip
+    removed, left = await swept("heir")
+
+    assert left == ()
+    # The stack's own: one by its tag, one by its date.
+    assert (removed["volume"], removed["snapshot"], removed["log group"]) == (2, 2, 2)
+    assert everything(emulator) == others
+
+
+async def until_another_second(moment: datetime) -> None:
+    """Some times are told in whole seconds."""
+    while datetime.now(UTC) < moment + timedelta(seconds=1):
+        await asyncio.sleep(0.1)
 
 
 async def test_no_time_at_all(emulator: Emulator) -> None:

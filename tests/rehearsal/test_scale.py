@@ -23,6 +23,7 @@ pytestmark = pytest.mark.sandbox
 
 NAME = "sized"
 ACTIVE, ODCR, LATER = "cr-0a000000000000001", "cr-0a000000000000002", "cr-0a000000000000003"
+OTHER = "cr-0a000000000000004"
 DAY = 86400
 STACK = """\
 # sizes change here, comments do not
@@ -117,6 +118,31 @@ def test_0_2_0(emulator: Emulator, place: AwsPlace) -> None:
     assert down["nodeGroups"]["g6"] == {"from": 2, "to": 0, "ready": 0, "min": 0, "max": 2}
     assert down["devices"] == {"published": 0}
     assert sizes(emulator, "g6")["desiredSize"] == 0
+
+
+def test_a_minimum_above_the_nodes_that_there_are(emulator: Emulator, place: AwsPlace) -> None:
+    """EKS takes no minimum above the size: `up` raises both, and lowers the minimum alone."""
+    file = place.folder / "drakit.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("min: 1, max: 2, desired: 1", "min: 2, max: 2, desired: 2"))
+    assert place.ok("up").result["nodeGroups"]["core"] == {"desired": 2, "ready": 2}
+    assert sizes(emulator, "core") == {"minSize": 2, "maxSize": 2, "desiredSize": 2}
+    assert place.ok("plan").result["changes"] == []
+    file.write_text(text)
+    place.ok("up")
+    assert sizes(emulator, "core") == {"minSize": 1, "maxSize": 2, "desiredSize": 2}
+    place.ok("scale", "core=1")
+
+
+def test_up_asks_before_it_adds_a_dear_group(emulator: Emulator, place: AwsPlace) -> None:
+    file = place.folder / "drakit.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("limits:", "  more: {instanceType: p4d.24xlarge, max: 1, desired: 1}\nlimits:"))
+    outcome = place("up")
+    file.write_text(text)
+    assert (outcome.status, outcome.error["code"]) == (9, "not-agreed"), outcome.document
+    assert "more 0 → 1 (p4d.24xlarge)" in outcome.error["message"]
+    assert place.ok("plan").result["changes"] == []
 
 
 def test_what_is_dear_is_asked_for(emulator: Emulator, place: AwsPlace) -> None:
@@ -271,6 +297,19 @@ def test_a_reservation_on_demand(emulator: Emulator, place: AwsPlace) -> None:
     place.ok("scale", "p4d=0")
 
 
+def test_bounds_along_with_another_reservation(emulator: Emulator, place: AwsPlace) -> None:
+    """Terraform changes what the group is; no bounds of it stand in the way, and those of other groups stay."""
+    reserve(emulator, OTHER)
+    file = place.folder / "drakit.yaml"
+    file.write_text(file.read_text().replace("min: 1, max: 2, desired: 1", "min: 1, max: 3, desired: 1"))
+    place.ok("scale", "p4d=1", "--min", "1", "--reservation", OTHER, "--yes")
+    assert_carried(emulator, OTHER, block=False)
+    assert sizes(emulator, "p4d") == {"minSize": 1, "maxSize": 1, "desiredSize": 1}
+    assert sizes(emulator, "core")["maxSize"] == 2
+    place.ok("scale", "p4d=0", "--min", "0")
+    file.write_text(file.read_text().replace("min: 1, max: 3, desired: 1", "min: 1, max: 2, desired: 1"))
+
+
 def test_a_block_that_has_not_started(emulator: Emulator, place: AwsPlace) -> None:
     reserve(emulator, LATER, ReservationType="capacity-block", StartDate=DAY, EndDate=3 * DAY)
     result = place.ok("scale", "p4d=1", "--reservation", LATER, "--at-start", "--yes").result
@@ -283,9 +322,15 @@ def test_a_block_that_has_not_started(emulator: Emulator, place: AwsPlace) -> No
     assert_carried(emulator, LATER, block=True)
     assert place.ok("status").result["scheduled"][0]["desired"] == 1
 
+    # A later word without `--at-start` takes it back; EKS's own stays.
+    taken_back = place.ok("scale", "p4d=0")
+    assert [each["desired"] for each in taken_back.result["scheduled"]] == [0]
+    assert any("p4d was to have 1 at" in words for words in taken_back.document["warnings"])
+
+    place.ok("scale", "p4d=1", "--reservation", LATER, "--at-start", "--yes")
     emulator.control("clock", {"ahead": DAY + 60})
-    waited = place.ok("scale", "core=1")  # waits for every group as AWS has it
-    assert waited.status == 0
+    # `up` waits for every group as AWS has it.
+    assert place.ok("up").result["nodeGroups"]["p4d"] == {"desired": 1, "ready": 1}
     assert sizes(emulator, "p4d")["desiredSize"] == 1
 
 

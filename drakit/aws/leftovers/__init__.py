@@ -1,9 +1,20 @@
 """Everything that a stack has on AWS, found by the stack's tag and VPC, and removed: also without Terraform's state."""
 
 from drakit.aws.leftovers.clear import clear
-from drakit.aws.leftovers.inventory import Leftover, inventory, stacks_in
+from drakit.aws.leftovers.inventory import Leftover, inventory, look_alikes, stacks_in
 from drakit.aws.leftovers.kinds import Keep
 from drakit.aws.leftovers.scope import Scope, scope_of
 from drakit.aws.leftovers.sweep import Removed, sweep
 
-__all__ = ["Keep", "Leftover", "Removed", "Scope", "clear", "inventory", "scope_of", "stacks_in", "sweep"]
+__all__ = [
+    "Keep",
+    "Leftover",
+    "Removed",
+    "Scope",
+    "clear",
+    "inventory",
+    "look_alikes",
+    "scope_of",
+    "stacks_in",
+    "sweep",
+]

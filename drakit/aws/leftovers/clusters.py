@@ -5,6 +5,7 @@ Add-ons, access entries and Pod Identity associations go with the cluster; node 
 
 import asyncio
 import re
+from datetime import UTC, datetime
 
 from drakit.aws import clusters as eks
 from drakit.aws.errors import NOT_FOUND
@@ -48,6 +49,7 @@ async def nodegroups(aws: Aws, scope: Scope) -> list[Found]:
             (Call("eks", "delete_nodegroup", {"clusterName": scope.cluster, "nodegroupName": each.name}),),
             tags=each.tags,
             cluster=scope.cluster,
+            part=True,
             going=BEING_DELETED if each.status == "DELETING" else "",
             free=True,
         )
@@ -73,6 +75,7 @@ async def log_groups(aws: Aws, scope: Scope) -> list[Found]:
             (Call("logs", "delete_log_group", {"logGroupName": each["logGroupName"]}),),
             tags=answer["tags"],
             cluster=cluster_of_log_group(each["logGroupName"]),
+            created=datetime.fromtimestamp(each.get("creationTime", 0) / 1000, UTC),
         )
         for each, answer in zip(found, told, strict=True)
         if answer

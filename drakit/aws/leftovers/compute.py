@@ -47,6 +47,7 @@ async def scaling_groups(aws: Aws, scope: Scope) -> list[Found]:
             ),
             tags=tags_of(each.get("Tags")),
             vpc=next((vpcs[name] for name in _subnets(each) if name in vpcs), ""),
+            created=each.get("CreatedTime"),
             going=BEING_DELETED if each.get("Status") else "",
             free=True,
         )
@@ -76,6 +77,7 @@ async def launch_templates(aws: Aws, scope: Scope) -> list[Found]:
             each["LaunchTemplateId"],
             (Call("ec2", "delete_launch_template", {"LaunchTemplateId": each["LaunchTemplateId"]}),),
             tags=tags_of(each.get("Tags")),
+            created=each.get("CreateTime"),
             free=True,
         )
         for each in found
@@ -108,6 +110,7 @@ async def volumes(aws: Aws, scope: Scope) -> list[Found]:
             each["VolumeId"],
             (Call("ec2", "delete_volume", {"VolumeId": each["VolumeId"]}),),
             tags=tags_of(each.get("Tags")),
+            created=each.get("CreateTime"),
             going=_held(each),
             charge=Charge("EBS gp3", float(each["Size"])) if each.get("VolumeType") == "gp3" else None,
         )
@@ -133,6 +136,7 @@ async def snapshots(aws: Aws, scope: Scope) -> list[Found]:
             each["SnapshotId"],
             (Call("ec2", "delete_snapshot", {"SnapshotId": each["SnapshotId"]}),),
             tags=tags_of(each.get("Tags")),
+            created=each.get("StartTime"),
         )
         for each in found
     ]

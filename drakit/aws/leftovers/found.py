@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from drakit.aws.session import Aws
@@ -58,6 +59,8 @@ class Found:
         calls: what removes it, in order.
         vpc: the one that it is in; a VPC is in itself.
         cluster: the one that its name or its place, not a tag, says it was made for.
+        part: that it is a part of the stack's very cluster, which no other of that name could have.
+        created: when it was made (UTC), where AWS tells.
         region: of what belongs to all regions, the one in its name.
         going: why it is only waited for; empty for what must be removed.
         charge: what it costs; None: nothing by the hour, or it is not known what.
@@ -70,6 +73,8 @@ class Found:
     tags: Mapping[str, str] = field(default_factory=dict)
     vpc: str = ""
     cluster: str = ""
+    part: bool = False
+    created: datetime | None = None
     region: str = ""
     going: str = ""
     charge: Charge | None = None

@@ -158,6 +158,7 @@ async def _provider(aws: Aws, scope: Scope, arn: str) -> Found | None:
         (Call("iam", "delete_open_id_connect_provider", {"OpenIDConnectProviderArn": arn}),),
         tags=tags_of(tags),
         cluster=scope.cluster if ours else "",
+        part=bool(ours),
         region=region_of_issuer(arn),
         free=True,
     )

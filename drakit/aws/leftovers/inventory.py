@@ -9,7 +9,7 @@ from drakit.aws.errors import CREDENTIALS
 from drakit.aws.leftovers.charges import hourly
 from drakit.aws.leftovers.found import Call, Found
 from drakit.aws.leftovers.kinds import Keep, Kind, kinds
-from drakit.aws.leftovers.scope import Scope, belongs, scope_of, tags_of
+from drakit.aws.leftovers.scope import Scope, belongs, is_alike, scope_of, tags_of
 from drakit.aws.leftovers.tagged import is_known, kind_of, stack_names, tagged
 from drakit.aws.prices import Prices
 from drakit.aws.session import Aws
@@ -17,6 +17,7 @@ from drakit.errors import ClusterError
 
 AT_ONCE = 8
 """Kinds listed, or things removed, at the same time: AWS counts an account's calls."""
+_MAY_BE_ALIKE = ("Elastic IP", "volume", "snapshot", "log group")
 _INDEX = Call("resourcegroupstaggingapi", "get_resources")
 
 
@@ -45,6 +46,7 @@ class Leftover:
 class Look:
     """What a look found: the stack's own by kind, what of others is in its VPCs, and the kinds that it could not see.
 
+    `alike`: what only names the stack's cluster.
     `unknown`: ARNs with the stack's tag of kinds that drakit does not remove.
     """
 
@@ -53,6 +55,7 @@ class Look:
     unseen: Mapping[str, ClusterError]
     unknown: tuple[str, ...] = ()
     index: ClusterError | None = None
+    alike: tuple[Found, ...] = ()
 
 
 async def inventory(
@@ -71,6 +74,16 @@ async def inventory(
     wanted = kinds(keep or Keep())
     seen = await look(aws, scope, wanted, index=True)
     return await leftovers(aws, seen, wanted, {}, prices)
+
+
+async def look_alikes(aws: Aws, scope: Scope) -> tuple[Found, ...]:
+    """What costs something and only names the stack's cluster: an earlier cluster of that name may have left it.
+
+    Raises:
+        ClusterError: AWS does not accept the credentials.
+    """
+    seen = await look(aws, scope, [kind for kind in kinds(Keep()) if kind.name in _MAY_BE_ALIKE])
+    return tuple(sorted(seen.alike, key=lambda each: each.key))
 
 
 async def stacks_in(aws: Aws) -> tuple[str, ...]:
@@ -112,6 +125,7 @@ async def look(aws: Aws, scope: Scope, wanted: Sequence[Kind], *, index: bool = 
     gate = asyncio.Semaphore(AT_ONCE)
     own: dict[str, tuple[Found, ...]] = {}
     foreign: list[Found] = []
+    alike: list[Found] = []
     unseen: dict[str, ClusterError] = {}
     unknown: tuple[str, ...] = ()
     unindexed: ClusterError | None = None
@@ -127,6 +141,7 @@ async def look(aws: Aws, scope: Scope, wanted: Sequence[Kind], *, index: bool = 
             return
         own[kind.name] = tuple(each for each in found if belongs(scope, each))
         foreign.extend(each for each in found if each.vpc in scope.vpcs and not belongs(scope, each))
+        alike.extend(each for each in found if is_alike(scope, each))
 
     async def others() -> None:
         nonlocal unknown, unindexed
@@ -138,7 +153,7 @@ async def look(aws: Aws, scope: Scope, wanted: Sequence[Kind], *, index: bool = 
             unindexed = error
 
     await asyncio.gather(*(one(kind) for kind in wanted), *([others()] if index else []))
-    return Look(own, tuple(foreign), unseen, unknown, unindexed)
+    return Look(own, tuple(foreign), unseen, unknown, unindexed, tuple(alike))
 
 
 async def leftovers(

@@ -1,7 +1,9 @@
 """What belongs to a stack, decided in one place: `belongs`."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from drakit.aws.clusters import STACK_TAG
@@ -35,6 +37,7 @@ class Scope:
         vpcs: the VPCs that have the stack's tag.
         region: theirs.
         issuer: the cluster's OIDC issuer without its scheme, while there is a cluster.
+        since: when the cluster, or what is made before it, was made (UTC); None where nothing tells.
     """
 
     name: str
@@ -42,13 +45,15 @@ class Scope:
     vpcs: tuple[str, ...]
     region: str
     issuer: str = ""
+    since: datetime | None = None
 
 
 def belongs(scope: Scope, found: Found) -> bool:
     """Whether something is the stack's: what is not is never touched.
 
     The stack's tag decides wherever there is one. Without one: what was made for another cluster is not the stack's;
-    what is in a VPC is the stack's if the VPC is; what is in none, if it was made for the stack's cluster.
+    what is in a VPC is the stack's if the VPC is; what is in none, if it names the stack's cluster and is not older: an
+    earlier cluster, which drakit did not make, may have had the name.
     """
     if found.region and found.region != scope.region:
         return False  # IAM is one for all regions, in each of which a stack may have this name
@@ -59,7 +64,16 @@ def belongs(scope: Scope, found: Found) -> bool:
         return False
     if found.vpc:
         return found.vpc in scope.vpcs
-    return bool(clusters)
+    if not clusters:
+        return False
+    return found.part or (scope.since is not None and found.created is not None and found.created >= scope.since)
+
+
+def is_alike(scope: Scope, found: Found) -> bool:
+    """Whether something only names the stack's cluster: it may be an earlier cluster's, and is not touched."""
+    if STACK_TAG in found.tags or found.vpc or not scope.cluster:
+        return False
+    return clusters_of(found) == {scope.cluster} and not belongs(scope, found)
 
 
 def clusters_of(found: Found) -> frozenset[str]:
@@ -81,11 +95,16 @@ async def scope_of(aws: Aws, name: str) -> Scope:
     cluster: Mapping[str, Any] = answer["cluster"] if answer else {}
     vpcs = tuple(sorted(await _vpcs(aws, name)))
     ours = cluster.get("tags", {}).get(STACK_TAG) == name
+    since: datetime | None = cluster.get("createdAt")
     if not cluster:
         # Where no stack of that name was, a cluster of that name was not made by drakit.
-        ours = bool(vpcs) or await _any_tagged(aws, name)
+        since = await _key_made(aws, name)
+        ours = bool(vpcs) or since is not None
+    if not ours:
+        return Scope(name, "", vpcs, aws.region)
     issuer = str(cluster.get("identity", {}).get("oidc", {}).get("issuer", "")).removeprefix("https://")
-    return Scope(name, name if ours else "", vpcs, aws.region, issuer if ours else "")
+    # Some services tell whole seconds.
+    return Scope(name, name, vpcs, aws.region, issuer, since and since.replace(microsecond=0))
 
 
 def tags_of(tags: Iterable[Mapping[str, str]] | None) -> dict[str, str]:
@@ -98,10 +117,16 @@ async def _vpcs(aws: Aws, name: str) -> list[str]:
     return [str(each["VpcId"]) for each in await aws.collect("ec2", "describe_vpcs", "Vpcs", Filters=filters)]
 
 
-async def _any_tagged(aws: Aws, name: str) -> bool:
+async def _key_made(aws: Aws, name: str) -> datetime | None:
+    """When the key of the stack's secrets was made: before the cluster, and it can still be asked of for a week after.
+
+    Of several, the newest: the others are of earlier stacks.
+    """
     try:
-        return bool(await tagged(aws, name))
+        arns = await tagged(aws, name, "kms:key")
+        found = await asyncio.gather(*(aws.call_if_any("kms", "describe_key", KeyId=arn) for arn in arns))
     except ClusterError as error:
         if error.code in CREDENTIALS:
             raise
-        return False  # the inventory asks again, and says that it could not
+        return None  # the inventory asks again, and says that it could not
+    return max((each["KeyMetadata"]["CreationDate"] for each in found if each), default=None)

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from drakit.aws.clusters import STACK_TAG
 from drakit.aws.errors import IN_USE, NOT_FOUND, THROTTLED, code_of, quoted
-from drakit.aws.leftovers.found import Call, Found
+from drakit.aws.leftovers.found import BEING_DELETED, Call, Found
 from drakit.aws.leftovers.inventory import AT_ONCE, Leftover, Look, leftovers, look
 from drakit.aws.leftovers.kinds import Keep, Kind, kinds
 from drakit.aws.leftovers.scope import Scope, clusters_of
@@ -19,6 +20,9 @@ from drakit.errors import ClusterError
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 5.0
 """Between two rounds: AWS has nothing to watch, and counts calls."""
+HELD_SECONDS = 300.0
+"""For so long a sweep waits while nothing goes and all that is left is in use. A load balancer that was deleted gives
+its network interfaces back within minutes; a database of somebody's in the VPC never does."""
 PASSING = frozenset({IN_USE, THROTTLED, "aws-unavailable", "aws-unreachable"})
 """Refusals that end by themselves, or when something else has gone; tried again until the deadline."""
 TRIES = 5
@@ -102,18 +106,36 @@ class _Sweep:
 
     async def _drain(self) -> bool:
         """Rounds until all that was seen has gone (True), or nothing more can go (False)."""
-        pause, before = FIRST_PAUSE_SECONDS, None
+        pause, before, since = FIRST_PAUSE_SECONDS, None, time.monotonic()
         if not self._pending():
             return False
         while wanted := self._pending():
             if not await self._round():
                 return False
-            await asyncio.sleep(pause)
             now = {each.key for found in self.own.values() for each in found}
+            if now != before or not self._only_held():
+                since = time.monotonic()
+            elif time.monotonic() - since >= HELD_SECONDS:
+                return False
+            await asyncio.sleep(pause)
             pause = FIRST_PAUSE_SECONDS if now != before else min(pause * 1.5, LONGEST_PAUSE_SECONDS)
             before = now
             await self._look(wanted)
         return True
+
+    def _only_held(self) -> bool:
+        """Whether nothing is being deleted or will be: all that is left is in use, or waits for what is."""
+        if any(map(self._later, self.kinds)):
+            return False
+        return all(
+            each.going != BEING_DELETED if each.going else self._is_refused(each) or self._waits(kind)
+            for kind in self.kinds
+            for each in self.own.get(kind.name, ())
+        )
+
+    def _is_refused(self, found: Found) -> bool:
+        refusal = self.refusals.get(found.key)
+        return refusal is not None and (refusal.final or refusal.error.code == IN_USE)
 
     def _pending(self) -> list[Kind]:
         """The kinds of which something is there, or may be: AWS only could not say so now."""

@@ -1,7 +1,7 @@
 """`drakit capacity buy`: an offering bought once, for a fee that somebody agreed to."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -68,7 +68,7 @@ async def capacity_buy(
             offered.mark(each, now)
         try:
             with _told(session, "purchase") as report:
-                bought = await purchase(aws, offering, report)
+                bought = await purchase(aws, offering, report, asked=id)
         except ClusterError as error:
             if error.code != UNKNOWN:
                 for each in tries.values():
@@ -91,7 +91,10 @@ async def capacity_buy(
 
 
 async def _current(aws: Aws, offered: Offered, id: str) -> Offering:
-    """The offering as EC2 has it now: its fee, and its id, may have changed since it was found."""
+    """The offering as EC2 has it now: its fee, and its id, may have changed since it was found.
+
+    Neither under the one id nor the other may it have been bought, from this machine or any.
+    """
     known = offered.find(id)
     if known is None:
         raise UsageError(
@@ -99,9 +102,11 @@ async def _current(aws: Aws, offered: Offered, id: str) -> Offering:
             hint="`drakit capacity find INSTANCE_TYPE --hours 24` shows what is on offer.",
             code="offering-unknown",
         )
-    if known.tried is not None:
-        await _not_again(aws, known.offering, known.tried)
-    if (now := await find_again(aws, known.offering)) is None:
+    now = await find_again(aws, known.offering)
+    ids = [id] if now is None else list(dict.fromkeys((id, now.id)))
+    tries = [each.tried for name in ids if (each := offered.find(name)) and each.tried]
+    await _not_again(aws, known.offering, ids, max(tries, default=None))
+    if now is None:
         raise ClusterError(
             f"EC2 does not offer {id} any more: another has bought it, or its time has passed.",
             hint=f"`{known.offering.search.command(known.offering.region)}` shows what there is now.",
@@ -111,17 +116,22 @@ async def _current(aws: Aws, offered: Offered, id: str) -> Offering:
     return now
 
 
-async def _not_again(aws: Aws, offering: Offering, tried: datetime) -> None:
-    """Go on only where an earlier try has come to nothing for certain."""
+async def _not_again(aws: Aws, offering: Offering, ids: Sequence[str], tried: datetime | None) -> None:
+    """Go on only where it was never tried, or an earlier try has come to nothing for certain.
+
+    Args:
+        ids: what EC2 has called it.
+        tried: when it was tried from this machine, the last time.
+    """
     look = f"`drakit capacity list --all --region {offering.region}` shows the account's blocks"
-    if (found := await find_bought(aws, offering)) is not None:
+    if (found := await find_bought(aws, offering.region, ids)) is not None:
         raise Refused(
             f"{offering.id} was bought already: it is {found.id}, {found.state}.",
             hint=f"{look}; `{offering.search.command(offering.region)}` finds another.",
             code="already-bought",
             details={"offering": offering.id, "reservation": found.id},
         )
-    if datetime.now(UTC) - tried < SETTLED:
+    if tried is not None and datetime.now(UTC) - tried < SETTLED:
         raise Refused(
             f"{offering.id} was tried at {moments.local(tried)}, and whether it was bought is not known yet.",
             hint=f"{look}; from {moments.local(tried + SETTLED)} on it can be tried again if it is not there.",
@@ -167,7 +177,9 @@ def _most(text: str | None) -> Decimal | None:
         return None
     if (price := price_in(text)) is None:
         raise UsageError(
-            f"--max-fee {shown(text)} is no price.", hint="`--max-fee 300` is in US dollars.", code="invalid-fee"
+            f"--max-fee {shown(text)} is no price.",
+            hint="US dollars, with a point before the cents: `--max-fee 283.20`, or `--max-fee 1,283.20`.",
+            code="invalid-fee",
         )
     return price
 

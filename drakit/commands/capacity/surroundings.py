@@ -1,8 +1,9 @@
 """What the three commands share: AWS, its regions, and a reservation as they tell of it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from drakit.aws.purchase import FEE_TAG
 from drakit.aws.reservations import CapacityReservation, block_moments, enabled_regions
@@ -10,6 +11,8 @@ from drakit.aws.session import Aws
 from drakit.commands.session import Session
 from drakit.errors import UsageError
 from drakit.results import ReservedCapacity
+
+_PRICE = re.compile(r"\$?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,9 @@ def reserved(
 
 
 def price_in(text: str) -> Decimal | None:
-    """The price that somebody wrote, such as 283.20, $283.2 or 1,283; None where it is none."""
-    try:
-        price = Decimal(text.strip().removeprefix("$").replace(",", ""))
-    except InvalidOperation:
-        return None
-    return price if price.is_finite() and price >= 0 else None
+    """The price that somebody wrote, such as 283.20, $283.2 or 1,283; None where it is none.
+
+    A comma stands before three digits alone: 283,20 is 283.20 to one reader and 28320 to another.
+    """
+    text = text.strip()
+    return Decimal(text.removeprefix("$").replace(",", "")) if _PRICE.fullmatch(text) else None

@@ -2,8 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from drakit.aws.errors import IN_USE
@@ -32,9 +33,19 @@ CLEAR_SECONDS = 300.0
 """How long what would block Terraform is removed and waited for; a load balancer takes a minute or two to go."""
 SWEEP_WAITS = 3
 """How many waits a sweep may hold, one after the other: node groups, their cluster, its network."""
+SHOWN = 5
+"""Of what stands in the way, so much is told in the error."""
 TRIES = 3
 """How often Terraform destroys, with a sweep before each further time."""
-WITHOUT_TERRAFORM = ("provider-unavailable", "terraform-failed", "invalid-configuration", "state-newer", IN_USE)
+WITHOUT_TERRAFORM = (
+    "tool-missing",
+    "provider-unavailable",
+    "terraform-failed",
+    "invalid-configuration",
+    "state-damaged",
+    "state-newer",
+    IN_USE,
+)
 """What can keep Terraform from its part for good, and not the sweep."""
 
 
@@ -82,7 +93,7 @@ class _Down:
             self.cleaning = Cleaning(session, self.keep)
         if session.workspace.exists() or self.survey.standing.anything:
             return True
-        self.warnings += [f"{each.kind}: {each.why}" for each in self.survey.standing.goes]
+        self.left = self.survey.standing.goes  # what could not be asked for
         return False
 
     def _has_begun(self) -> bool:
@@ -112,10 +123,10 @@ class _Down:
             if self.terraform is not None:
                 self.known = await read(self.terraform)
         except DrakitError as error:
-            # A sandbox is swept whole; what is paid for goes only with all that can be known of it.
-            if is_paid(self.session) and self.agreed.name is None:
+            if not self._goes_on_without_terraform(error):
                 raise
             self.known = Known(there=True, trouble=error)
+        await self.session.target.require_here(self.known.arns)
         if self.survey is not None:
             standing = self.survey.standing
             if self.moving:  # what a killed run had left at work went on after it was seen
@@ -123,6 +134,15 @@ class _Down:
             self.survey = replace(self.survey, standing=standing, known=self.known)
             require(self.session, self.survey, self.agreed)
         return False
+
+    def _goes_on_without_terraform(self, error: DrakitError) -> bool:
+        """Whether the sweep goes on by itself: all of a sandbox is its; of what is paid for, where its name was said.
+
+        Never while another Terraform is at work, nor where the next run's would do its part.
+        """
+        if not is_paid(self.session):
+            return True
+        return self.agreed.name is not None and error.code in WITHOUT_TERRAFORM
 
     async def _clear(self, report: Report) -> bool:
         """What is still there of the cluster's controllers, or was left by a cluster that could not be asked."""
@@ -147,11 +167,12 @@ class _Down:
             except DrakitError as error:
                 if error.code == IN_USE and number < TRIES:
                     report("AWS holds on to what something else uses: looking for that, then once more")
-                    await self._sweep(report)
-                    continue
+                    # What could not be removed, Terraform cannot either: it would try for a quarter of an hour.
+                    if await self._sweep(report) or not self.why:
+                        continue
                 await self._count_destroyed()
-                if is_paid(self.session) and self.agreed.name is None:
-                    raise _with_advice(error, self.session, self.agreed) from error
+                if not self._goes_on_without_terraform(error):
+                    raise _with_advice(error, self.session, self.agreed, self.why) from error
                 self._failed(error)
                 return True
             else:
@@ -233,18 +254,29 @@ async def down(session: Session, *, agreed: Agreed | None = None, keep: Keep | N
 
 def _failure(left: Sequence[Leftover], agreed: Agreed) -> ToolFailed:
     lines = []
+    said = "Something of the stack is still there; each with the command that removes it:"
+    if not any(each.checked for each in left):
+        said = "Whether anything of the stack is left could not be seen; each with the command that shows it:"
     for each in left:
         lines.append(f"  {each.kind} {each.id}{f': {each.why}' if each.why else ''}")
         lines.append(f"    {each.remove}")
     return ToolFailed(
-        "Something of the stack is still there; each with the command that removes it:\n" + "\n".join(lines),
+        "\n".join([said, *lines]),
         hint=f"`{agreed.command}` again tries it once more.",
         code="leftovers",
         details={"leftovers": left},
     )
 
 
-def _with_advice(error: DrakitError, session: Session, agreed: Agreed) -> DrakitError:
+def _with_advice(
+    error: DrakitError, session: Session, agreed: Agreed, why: Mapping[tuple[str, str], str]
+) -> DrakitError:
+    """The error with what stands in the way, as the last sweep found it, and what can be done without Terraform."""
+    if error.code == IN_USE and why:
+        # In the order in which things go: what the others wait for comes first.
+        first = [f"  {kind} {name}: {reason}" for (kind, name), reason in islice(why.items(), SHOWN)]
+        more = [f"  and {len(why) - SHOWN} more"] if len(why) > SHOWN else []
+        error.message = "\n".join([error.message, "Still there:", *first, *more])
     if error.code in WITHOUT_TERRAFORM:
         way = f"If it stays so, `{agreed.command} --confirm {session.stack.name}` removes all that has its tags."
         error.hint = " ".join(filter(None, (error.hint, way)))

@@ -11,8 +11,11 @@ from drakit.engine.events import Report
 from drakit.errors import DrakitError
 from drakit.terraform import Terraform
 from drakit.terraform.atwork import at_work
+from drakit.terraform.state import arns_in, attribute, managed
 from drakit.tools import TERRAFORM, ensure, find
 
+OWNER = "aws_vpc"
+"""What `Standing.owners` are in a state."""
 _CANNOT_BE_READ = ("state-damaged", "state-newer")
 
 
@@ -24,18 +27,22 @@ class Known:
         there: whether there is a state, be it of nothing.
         kinds: its resources, counted by kind.
         ids: their ids; None where the state could not be asked yet.
+        arns: AWS's names of them, which say where they are.
         trouble: why it cannot be read.
     """
 
     there: bool
     kinds: Mapping[str, int] = field(default_factory=dict)
     ids: frozenset[str] | None = frozenset()
+    arns: tuple[str, ...] = ()
     trouble: DrakitError | None = None
 
     def knows(self, owners: frozenset[str] | None) -> bool:
         """Whether what is there is what the state is of. `owners`: see `drakit.targets.base.Standing`."""
         if owners is None:
             return True
+        if not owners and self.kinds.get(OWNER):
+            return False  # it may have been looked for in the wrong place
         return self.there and (self.ids is None or owners <= self.ids)
 
 
@@ -94,14 +101,13 @@ async def read(terraform: Terraform) -> Known:
         if error.code in _CANNOT_BE_READ:
             return Known(there=True, trouble=error)
         raise
-    instances = [
-        (resource, instance)
-        for resource in state.get("resources", ())
-        if resource.get("mode") == "managed"
-        for instance in resource.get("instances", ())
-    ]
-    ids = (str(instance.get("attributes", {}).get("id", "")) for _, instance in instances)
-    return Known(there=True, kinds=Counter(_kind(each) for each, _ in instances), ids=frozenset(ids))
+    instances = managed(state)
+    return Known(
+        there=True,
+        kinds=Counter(_kind(each) for each, _ in instances),
+        ids=frozenset(attribute(instance, "id") for _, instance in instances),
+        arns=arns_in(state),
+    )
 
 
 def _kept_here(session: Session) -> bool:

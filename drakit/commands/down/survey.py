@@ -22,6 +22,7 @@ from drakit.kube.kinds import POD
 from drakit.targets.base import Standing
 from drakit.targets.releases import known_releases
 from drakit.tools import HELM, find
+from drakit.words import counted
 
 if TYPE_CHECKING:
     from drakit.aws.leftovers import Keep
@@ -60,8 +61,10 @@ class Survey:
     @property
     def by_tags(self) -> bool:
         """Whether only its tags say that what is there is this stack's: Terraform's state does not."""
-        there = self.standing.anything and self.standing.owners is not None
-        return bool(there and (self.known.trouble or not self.known.knows(self.standing.owners)))
+        owners = self.standing.owners
+        if owners is None or not (self.standing.anything or self.known.there):
+            return False
+        return bool(self.known.trouble or not self.known.knows(owners))
 
 
 async def survey_of(session: Session, keep: "Keep") -> Survey:
@@ -69,9 +72,11 @@ async def survey_of(session: Session, keep: "Keep") -> Survey:
 
     Raises:
         ClusterError: the place cannot be asked.
+        PreflightError: what is in Terraform's state is in another place.
         DrakitError: Terraform's state cannot be had now.
     """
     standing, known = await asyncio.gather(session.target.standing(session.workspace, keep), look_up(session))
+    await session.target.require_here(known.arns)
     if not standing.cluster:
         return Survey(standing, known)
     try:
@@ -139,6 +144,8 @@ def _why_by_tags(survey: Survey) -> str:
     if not survey.known.there:
         return "Terraform's state is not here, so the tags alone say what is the stack's: it may be somebody else's."
     strange = sorted((survey.standing.owners or frozenset()) - (survey.known.ids or frozenset()))
+    if not strange:
+        return f"Terraform's state has a VPC, and there is none of the stack's in {survey.standing.where}."
     return f"Terraform's state does not know {', '.join(strange)}: another stack of that name may be somebody else's."
 
 
@@ -152,11 +159,7 @@ def _pods(pods: Mapping[str, int]) -> str:
 
 def _kinds(survey: Survey) -> str:
     kinds = Counter(each.kind for each in survey.standing.goes)
-    return ", ".join(f"{count} {kind if count == 1 else _many(kind)}" for kind, count in kinds.items())
-
-
-def _many(kind: str) -> str:
-    return f"{kind[:-1]}ies" if kind.endswith("cy") else f"{kind}es" if kind.endswith("s") else f"{kind}s"
+    return ", ".join(counted(count, kind) for kind, count in kinds.items())
 
 
 async def _contents(session: Session) -> Contents:

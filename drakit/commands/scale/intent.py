@@ -1,4 +1,4 @@
-"""What a `scale` comes to, found before anything is changed: sizes, definitions, prices, and what has to be asked."""
+"""What a change of sizes comes to, found before anything is changed: nodes, prices, and what has to be asked."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SIZES = ("min", "max", "desired")
 """The fields of a node group that `scale` owns; all others are its definition, which is Terraform's."""
-_DEAR = re.compile(r"p[4-9]")
+_DEAR = re.compile(r"p\d+")
 DISRUPTIVE = (Effect.ROLLING, Effect.REPLACE)
 
 
@@ -50,8 +50,8 @@ class Intent:
 
     Args:
         stack: as its file will be.
-        before: every group that exists.
-        wishes: the groups named.
+        before: every group that exists; for `up` those, too, that it makes.
+        wishes: the groups that are named, or, for `up`, that change.
         definition: what of these groups Terraform has to change, and what that does.
         elsewhere: what else in the stack file `up` has not applied.
         external: groups whose size is not the file's, in a sentence each.
@@ -76,10 +76,22 @@ class Intent:
         return {name: now.get(name, size.desired) for name, size in self.before.items()}
 
     @property
+    def grown(self) -> list[str]:
+        """The groups that get nodes: more of them, or others in their place."""
+        if self.at_start:
+            return [*self.wishes]
+        return [
+            name
+            for name in self.wishes
+            if (size := self.desired[name]) > self.before[name].desired
+            or (size and remade(self.before[name], self.stack.node_groups[name]))
+        ]
+
+    @property
     def summary(self) -> str:
         """Nodes, GPUs and price before and after, in a line."""
         groups = ", ".join(
-            f"{name} {self.before[name].desired} → {size} ({self.before[name].instance_type})"
+            f"{name} {self.before[name].desired} → {size} ({self._types(name)})"
             for name, size in self.desired.items()
             if name in self.wishes
         )
@@ -94,11 +106,37 @@ class Intent:
     def gpus(self) -> tuple[int, int]:
         """How many GPUs the stack has before and after; instance types without a catalogue entry count none."""
 
-        def count(sizes: Mapping[str, int]) -> int:
-            types = {name: INSTANCE_TYPES.get(self.stack.node_groups[name].instance_type) for name in sizes}
-            return sum(n * kind.gpus for name, n in sizes.items() if (kind := types[name]) is not None)
+        def gpus(instance_type: str) -> int:
+            kind = INSTANCE_TYPES.get(instance_type)
+            return kind.gpus if kind else 0
 
-        return count({name: size.desired for name, size in self.before.items()}), count(self.desired)
+        after = self.desired
+        return (
+            sum(size.desired * gpus(size.instance_type) for size in self.before.values()),
+            sum(after[name] * gpus(self._type(name)) for name in self.before),
+        )
+
+    def _type(self, name: str) -> str:
+        """The instance type that a group will have: only those named become what the file says."""
+        return self.stack.node_groups[name].instance_type if name in self.wishes else self.before[name].instance_type
+
+    def _types(self, name: str) -> str:
+        return " → ".join(dict.fromkeys((self.before[name].instance_type, self._type(name))))
+
+
+def remade(now: GroupSize, group: NodeGroup) -> bool:
+    """Whether a group's nodes become others: of another instance type, or paid for otherwise."""
+    return (now.instance_type, now.reservation) != (group.instance_type, group.reservation)
+
+
+def as_it_is(stack: Stack, now: Mapping[str, GroupSize]) -> Stack:
+    """`stack` with these groups as they are, whatever its file says of them: what they cost."""
+    groups = dict(stack.node_groups)
+    for name, size in now.items():
+        groups[name] = groups[name].model_copy(
+            update={"instance_type": size.instance_type, "reservation": size.reservation}
+        )
+    return stack.model_copy(update={"node_groups": groups})
 
 
 def check(session: Session, request: Request) -> None:
@@ -146,7 +184,10 @@ async def look(session: Session, kube: Kube, request: Request) -> Intent:
     changes = _changes(session, wanted)
     named = tuple(f"nodeGroups.{name}." for name in wishes)
     sizes = {**current, **{name: wish.min if at_start else wish.desired for name, wish in wishes.items()}}
-    cost_before, cost_after = await asyncio.gather(target.cost(stack, current), target.cost(wanted, sizes))
+    others = {name: size for name, size in before.items() if name not in wishes}
+    cost_before, cost_after = await asyncio.gather(
+        target.cost(as_it_is(stack, before), current), target.cost(as_it_is(wanted, others), sizes)
+    )
     return Intent(
         wanted,
         before,
@@ -171,15 +212,13 @@ async def question(session: Session, request: Request) -> str:
 
 def to_agree(session: Session, intent: Intent) -> str:
     """As `question`, of what was found."""
-    grown = [name for name, size in intent.desired.items() if size > intent.before[name].desired]
-    if intent.at_start:
-        grown = [*intent.wishes]
-    groups, limit = intent.stack.node_groups, session.stack.limits.max_hourly_cost
+    grown, groups, limit = intent.grown, intent.stack.node_groups, session.stack.limits.max_hourly_cost
     reasons = []
     if grown and intent.cost_after.hourly > limit:
         reasons.append(f"That is above limits.maxHourlyCost, ${limit:.2f}.")
-    for family in sorted({found[0] for name in grown if (found := _DEAR.match(groups[name].instance_type))}):
-        dear = ", ".join(name for name in grown if groups[name].instance_type.startswith(family))
+    families = {name: found[0] for name in grown if (found := _DEAR.match(groups[name].instance_type))}
+    for family in sorted(set(families.values())):
+        dear = ", ".join(name for name, each in families.items() if each == family)
         reasons.append(f"{dear}: {family.upper()} instances are billed from their launch.")
     if grown and intent.cost_after.unknown:
         reasons.append("Not every price is known.")

@@ -26,10 +26,12 @@ class Leaving:
     Args:
         nodes: the Nodes, by group.
         claims: those in use on them, as "namespace/name of pod, pod".
+        staying: the Nodes of the same groups that do not go.
     """
 
     nodes: Mapping[str, tuple[Object, ...]]
     claims: tuple[str, ...] = ()
+    staying: tuple[Object, ...] = ()
 
     @property
     def all(self) -> list[Object]:
@@ -54,13 +56,17 @@ async def choose(kube: Kube, api: ResourceApi, sizes: Mapping[str, int]) -> Leav
         return is_ready(node), name in used, busy[name]
 
     nodes.sort(key=lambda node: str(node["metadata"]["creationTimestamp"]), reverse=True)
-    chosen = {}
+    chosen: dict[str, tuple[Object, ...]] = {}
+    staying: list[Object] = []
     for group, size in sizes.items():
         members = sorted((node for node in nodes if group_of(node) == group), key=rank)
-        if len(members) > size:
-            chosen[group] = tuple(members[: len(members) - size])
+        surplus = max(len(members) - size, 0)
+        if surplus:
+            chosen[group] = tuple(members[:surplus])
+        staying += members[surplus:]
     going = {node["metadata"]["name"] for each in chosen.values() for node in each}
-    return Leaving(chosen, tuple(words for name in sorted(going & set(used)) for words in used[name]))
+    held = tuple(words for name in sorted(going & set(used)) for words in used[name])
+    return Leaving(chosen, held, tuple(staying))
 
 
 def refuse_in_use(leaving: Leaving) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from drakit.commands import provision
 from drakit.commands.agreement import require
 from drakit.commands.applied import write_applied
+from drakit.commands.bounds import with_room
 from drakit.commands.mig import declared, partition
 from drakit.commands.nodes import group_statuses
 from drakit.commands.plan import contradiction
@@ -31,11 +32,11 @@ from drakit.targets.base import GroupSize, SizeChange, group_of
 PLAN_FILE = "scale.tfplan"
 
 
-async def scale(session: Session, request: Request, *, agreed: bool = False) -> ScaleResult:
+async def scale(session: Session, request: Request, *, agreed: bool | str = False) -> ScaleResult:
     """Scale node groups.
 
     Args:
-        agreed: to what `question` says.
+        agreed: what `question` has said, to which somebody agreed; True agrees to whatever it is now.
 
     Raises:
         UsageError: the request names no group of the stack, no size it may have, or options that do not fit together.
@@ -82,7 +83,7 @@ async def scale(session: Session, request: Request, *, agreed: bool = False) -> 
 class _Scale:
     """One run of `scale`."""
 
-    def __init__(self, session: Session, kube: Kube, api: ResourceApi, request: Request, *, agreed: bool) -> None:
+    def __init__(self, session: Session, kube: Kube, api: ResourceApi, request: Request, *, agreed: bool | str) -> None:
         self.session, self.kube, self.api, self.request, self.agreed = session, kube, api, request, agreed
         self.leaving = Leaving({})
         self.nodes: dict[Key, Object] = {}
@@ -130,7 +131,7 @@ class _Scale:
 
     async def _define(self, report: Report) -> bool:
         """Change what Terraform owns of the groups: planned, shown, and applied as it was shown."""
-        session = replace(self.session, stack=self.intent.stack)
+        session = replace(self.session, stack=with_room(self.intent.stack, self.intent.before, self.intent.wishes))
         for change in self.intent.definition:
             report(f"{change.path}: {change.effect}: {change.note}")
         tools = await provision.find_tools(session, report)
@@ -146,7 +147,7 @@ class _Scale:
         # Before the apply: when that is cut short, `up` goes on from here.
         self._remember()
         changed = await provision.apply(session, terraform, report, file)
-        write_applied(session, session.stack)
+        write_applied(session, self.intent.stack)
         return changed
 
     async def _drain(self, report: Report) -> bool:
@@ -167,7 +168,7 @@ class _Scale:
     async def _set_sizes(self, report: Report) -> bool:
         target, intent = self.session.target, self.intent
         before = dict(await target.group_sizes(self.kube))
-        self.sizes = {n: replace(size, desired=intent.desired.get(n, size.desired)) for n, size in before.items()}
+        self.sizes = {name: replace(before[name], desired=intent.desired[name]) for name in intent.wishes}
         self.known = frozenset(trouble.id for trouble in await target.troubles(intent.wishes))
         changes = {}
         for name, wish in intent.wishes.items():
@@ -178,7 +179,9 @@ class _Scale:
             # Which nodes go need not be said where all do.
             leaving = [node for name, nodes in self.leaving.nodes.items() if intent.desired[name] for node in nodes]
             try:
-                await target.scale(self.kube, changes, self.session.timeout, leaving=leaving)
+                await target.scale(
+                    self.kube, changes, self.session.timeout, leaving=leaving, staying=self.leaving.staying
+                )
             except DrakitError:
                 # Refused: the nodes stay, and are to be of use.
                 await self._uncordon({node["metadata"]["name"] for node in self.leaving.all})
@@ -189,6 +192,11 @@ class _Scale:
             [(name, wish)] = intent.wishes.items()
             await target.schedule(name, wish.desired, intent.reserved.starts)
             report(f"{name} is to have {wish.desired} at {intent.reserved.starts:%Y-%m-%d %H:%M} UTC")
+        else:
+            self.warnings += [
+                f"{each.group} was to have {each.desired} at {each.at:%Y-%m-%d %H:%M} UTC: that is taken back."
+                for each in await target.unschedule(intent.wishes)
+            ]
         note(self.session, intent.cost_after)
         self._remember()
         return bool(changes)
@@ -213,7 +221,8 @@ class _Scale:
         await uncordon(self.kube, [node for node in there if node["metadata"]["name"] in names])
 
     async def _divide(self, report: Report) -> bool:
-        configs = declared(self.session.stack.node_groups, self.nodes.values())
+        nodes = [node for node in self.nodes.values() if group_of(node) in self.intent.wishes]
+        configs = declared(self.session.stack.node_groups, nodes)
         if not configs or not self.session.stack.gpu.dra_driver.enabled:
             return False
         return any(node.changed for node in await partition(self.kube, self.api, configs, report, self.session.timeout))

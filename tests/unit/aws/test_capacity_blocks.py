@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -41,6 +42,7 @@ LIST = ("ec2", "describe_capacity_reservations")
 BLOCK = {
     "CapacityReservationId": "cr-0123456789abcdef0", "ReservationType": "capacity-block", "State": "payment-pending",
     "InstanceType": "p4d.24xlarge", "AvailabilityZone": "us-west-2b", "TotalInstanceCount": 1,
+    "Tags": [{"Key": "drakit/offering", "Value": "cb-1"}],
 }  # fmt: skip
 URL = "https://ec2.us-west-2.amazonaws.com"
 
@@ -222,6 +224,25 @@ def test_a_file_that_is_no_good_is_no_file(tmp_path: Path, text: str) -> None:
     assert json.loads((tmp_path / "offerings.json").read_text())
 
 
+def test_what_is_tried_meanwhile_is_not_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`find` reads the file, `buy` marks an offering, `find` writes: the mark stays."""
+    finding, buying = Offered(tmp_path, Aws("us-west-2")), Offered(tmp_path, Aws("us-west-2"))
+    finding.keep([offering()])
+    read, marking = finding._read, threading.Thread(target=lambda: buying.mark(offering(), NOW))
+
+    def read_and_be_overtaken() -> dict[str, dict[str, Any]]:
+        whole = read()
+        marking.start()
+        # Without a lock the other is done in a moment; with it, it waits for us.
+        marking.join(0.3)
+        return whole
+
+    monkeypatch.setattr(finding, "_read", read_and_be_overtaken)
+    finding.keep([offering()])
+    marking.join()
+    assert buying.find("cb-1").tried == NOW  # type: ignore[union-attr]
+
+
 def test_one_run_buys_at_a_time(tmp_path: Path) -> None:
     memory = Offered(tmp_path, Aws("us-west-2"))
     with memory.alone(), pytest.raises(Locked), memory.alone():
@@ -236,7 +257,7 @@ def test_what_cannot_be_remembered_is_not_gone_on_with(tmp_path: Path) -> None:
 
 async def test_a_purchase_is_tagged_and_sent_once(fake_aws) -> None:
     aws = fake_aws({BUY: {"CapacityReservation": BLOCK}})
-    bought = await purchase(aws, offering(), lambda _: None)
+    bought = await purchase(aws, offering(), lambda _: None, asked="cb-0")
     assert (bought.reservation.id, bought.answered) == ("cr-0123456789abcdef0", True)
     assert [operation for _, operation, _ in aws.asked] == ["purchase_capacity_block"]
     sent = aws.asked[0][2]
@@ -244,7 +265,7 @@ async def test_a_purchase_is_tagged_and_sent_once(fake_aws) -> None:
     [spec] = sent["TagSpecifications"]
     assert spec["ResourceType"] == "capacity-reservation"
     tags = {tag["Key"]: tag["Value"] for tag in spec["Tags"]}
-    assert tags == {"drakit/offering": "cb-1", "drakit/fee": "283.20 USD"}
+    assert tags == {"drakit/offering": "cb-1", "drakit/asked-for": "cb-0", "drakit/fee": "283.20 USD"}
 
 
 def test_the_client_that_buys_sends_nothing_twice() -> None:
@@ -281,7 +302,7 @@ async def test_a_block_whose_purchase_was_not_answered_is_found_by_its_tag(
     bought = await purchase(aws, offering(), told.append)
     assert (bought.reservation.id, bought.answered) == ("cr-0123456789abcdef0", False)
     assert [operation for _, operation, _ in aws.asked].count("purchase_capacity_block") == 1
-    assert aws.asked[-1][2] == {"Filters": [{"Name": "tag:drakit/offering", "Values": ["cb-1"]}]}
+    assert aws.asked[-1][2] == {"Filters": [{"Name": "tag-key", "Values": ["drakit/offering"]}]}
     assert told
 
 

@@ -1,16 +1,21 @@
 """Which things are a stack's, and which only look as if: `belongs`, and how its evidence is read."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from drakit.aws.leftovers.clusters import cluster_of_log_group
 from drakit.aws.leftovers.found import Call, Found
 from drakit.aws.leftovers.identities import region_of_issuer
 from drakit.aws.leftovers.kinds import KINDS, Keep, kinds
-from drakit.aws.leftovers.scope import Scope, belongs
+from drakit.aws.leftovers.scope import Scope, belongs, is_alike
 from drakit.aws.leftovers.tagged import is_known, kind_of
 from drakit.aws.session import Aws
 
-JARK = Scope("jark", "jark", ("vpc-1",), "us-west-2")
+BEGUN = datetime(2026, 11, 1, 12, tzinfo=UTC)
+"""When the stack's cluster was made."""
+JARK = Scope("jark", "jark", ("vpc-1",), "us-west-2", since=BEGUN)
 SOMEBODYS_CLUSTER = Scope("jark", "", ("vpc-1",), "us-west-2")
 """An EKS cluster jark is there, without the stack's tag."""
 
@@ -39,7 +44,7 @@ def thing(**fields: object) -> Found:
     ],
 )
 def test_the_stacks_own(tags: dict[str, str], vpc: str) -> None:
-    assert belongs(JARK, thing(tags=tags, vpc=vpc))
+    assert belongs(JARK, thing(tags=tags, vpc=vpc, created=BEGUN))
 
 
 @pytest.mark.parametrize(
@@ -70,6 +75,44 @@ def test_the_stacks_own(tags: dict[str, str], vpc: str) -> None:
 )
 def test_look_alikes(tags: dict[str, str], vpc: str) -> None:
     assert not belongs(JARK, thing(tags=tags, vpc=vpc))
+
+
+NAMED = {"kubernetes.io/cluster/jark": "owned", "KubernetesCluster": "jark"}
+
+
+@pytest.mark.parametrize(
+    ("scope", "found", "own"),
+    [
+        (JARK, thing(tags=NAMED, created=BEGUN + timedelta(hours=1)), True),
+        # Of an earlier cluster of that name, which drakit did not make.
+        (JARK, thing(tags=NAMED, created=BEGUN - timedelta(seconds=1)), False),
+        (JARK, thing(cluster="jark", created=BEGUN - timedelta(days=1)), False),
+        # AWS does not tell when it was made, or nothing tells when the stack was.
+        (JARK, thing(tags=NAMED), False),
+        (replace(JARK, since=None), thing(tags=NAMED, created=BEGUN), False),
+    ],
+)
+def test_what_only_names_the_cluster_is_the_stacks_if_it_is_not_older(scope: Scope, found: Found, own: bool) -> None:
+    assert belongs(scope, found) is own
+    assert is_alike(scope, found) is not own  # and it is told
+
+
+def test_what_needs_no_date() -> None:
+    long_ago = BEGUN - timedelta(days=99)
+    assert belongs(JARK, thing(tags={**NAMED, "drakit/stack": "jark"}, created=long_ago))
+    assert belongs(JARK, thing(tags=NAMED, vpc="vpc-1", created=long_ago))
+    # A node group is of the very cluster.
+    assert belongs(replace(JARK, since=None), thing(cluster="jark", part=True))
+    assert not belongs(JARK, thing(tags={"drakit/stack": "jark2"}, cluster="jark", part=True))
+
+
+@pytest.mark.parametrize(
+    "found",
+    [thing(), thing(tags={"KubernetesCluster": "jark2"}), thing(tags=NAMED, vpc="vpc-2"), thing(tags={"Name": "jark"})],
+)
+def test_what_does_not_name_the_cluster_is_no_look_alike(found: Found) -> None:
+    assert not is_alike(JARK, found)
+    assert not is_alike(SOMEBODYS_CLUSTER, thing(tags=NAMED))
 
 
 def test_a_cluster_of_the_name_that_is_somebody_elses_proves_nothing() -> None:
@@ -107,7 +150,7 @@ def test_the_same_stack_in_another_region() -> None:
 )
 def test_the_cluster_of_a_log_group(name: str, cluster: str) -> None:
     assert cluster_of_log_group(name) == cluster
-    assert belongs(JARK, thing(cluster=cluster_of_log_group(name))) == (cluster == "jark")
+    assert belongs(JARK, thing(cluster=cluster_of_log_group(name), created=BEGUN)) == (cluster == "jark")
 
 
 def test_the_region_of_an_oidc_provider() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from drakit.aws.costs import Cost, CostItem
+from drakit.aws.findings import Finding
 from drakit.commands.session import Session
 from drakit.engine.events import Event
 from drakit.engine.workspace import Workspace
@@ -16,7 +17,7 @@ from drakit.targets.base import GroupReservation, GroupSize, Health, Reserved, S
 from tests.unit.sandbox.fakekube import FakeKube
 
 API = ResourceApi("v1beta1")
-PRICES = {"m5.xlarge": 0.2, "g6.xlarge": 1.0, "p4d.24xlarge": 20.0, "p5.48xlarge": 50.0}
+PRICES = {"m5.xlarge": 0.2, "g6.xlarge": 1.0, "p3.16xlarge": 15.0, "p4d.24xlarge": 20.0, "p5.48xlarge": 50.0}
 FILE = """\
 name: mine
 target: eks
@@ -108,6 +109,7 @@ class Place:
     def __init__(self, sizes: Mapping[str, GroupSize]) -> None:
         self.sizes = dict(sizes)
         self.changes: list[tuple[dict[str, SizeChange], list[str]]] = []
+        self.stay: list[str] = []
         self.found: list[Trouble] = []
         self.wanted: Reserved | None = None
         self.coming: list[ScheduledSize] = []
@@ -123,16 +125,28 @@ class Place:
         return dict(self.sizes)
 
     async def scale(
-        self, kube: Any, changes: Mapping[str, SizeChange], timeout: float, *, leaving: Sequence[Object] = ()
+        self,
+        kube: Any,
+        changes: Mapping[str, SizeChange],
+        timeout: float,
+        *,
+        leaving: Sequence[Object] = (),
+        staying: Sequence[Object] = (),
     ) -> None:
         if self.refusal:
             raise self.refusal
+        self.stay = [each["metadata"]["name"] for each in staying]
         self.changes.append((dict(changes), [each["metadata"]["name"] for each in leaving]))
         for name, change in changes.items():
             old = self.sizes[name]
             given = {f: v for f in ("desired", "min", "max") if (v := getattr(change, f)) is not None}
             self.sizes[name] = GroupSize(**{**old.__dict__, **given})
         self.scaled(changes, leaving)
+
+    async def settled(self, workspace: Workspace, timeout: float) -> None: ...
+
+    async def preflight(self, stack: Any) -> Sequence[Finding]:
+        return []
 
     async def troubles(self, groups: Collection[str]) -> Sequence[Trouble]:
         return [each for each in self.found if each.group in groups]
@@ -141,7 +155,8 @@ class Place:
         items = []
         for name, group in stack.node_groups.items():
             if sizes.get(name):
-                price = None if name in self.unpriced else PRICES[group.instance_type] * sizes[name]
+                prepaid = group.reservation is not None and group.reservation.type == "capacity-block"
+                price = None if name in self.unpriced else 0 if prepaid else PRICES[group.instance_type] * sizes[name]
                 items.append(CostItem(name, sizes[name], price, None))
         return Cost((CostItem("EKS control plane", 1, 0.1, None), *items))
 
@@ -154,6 +169,11 @@ class Place:
 
     async def schedule(self, group: str, desired: int, at: datetime) -> None:
         self.coming.append(ScheduledSize(group, "drakit scale --at-start", at, desired))
+
+    async def unschedule(self, groups: Collection[str]) -> Sequence[ScheduledSize]:
+        gone = [each for each in self.coming if each.group in groups]
+        self.coming = [each for each in self.coming if each not in gone]
+        return gone
 
     async def scheduled(self) -> Sequence[ScheduledSize]:
         return self.coming

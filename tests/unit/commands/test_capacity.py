@@ -183,7 +183,8 @@ async def test_times_that_are_none(answering, text: str) -> None:
 
 async def found_and(answering: Any, **more: Any) -> FakeAws:
     """AWS with one offering, which has been found."""
-    aws: FakeAws = answering({FIND: {"CapacityBlockOfferings": [OFFERING]}, **more.pop("answers", {})})
+    nothing = {"CapacityReservations": []}
+    aws: FakeAws = answering({FIND: {"CapacityBlockOfferings": [OFFERING]}, LIST: nothing, **more.pop("answers", {})})
     await capacity_find(session(), "p4d.24xlarge", Where(), count=1, hours=24)
     aws.asked.clear()
     return aws
@@ -207,6 +208,11 @@ def bought(aws: FakeAws) -> int:
         ({"yes": True, "max_fee": "nan"}, "invalid-fee", ExitCode.USAGE),
         ({"yes": True, "max_fee": "Infinity"}, "invalid-fee", ExitCode.USAGE),
         ({"yes": True, "max_fee": "-1"}, "invalid-fee", ExitCode.USAGE),
+        # A comma for the point: not a hundred times as much.
+        ({"yes": True, "max_fee": "283,20"}, "invalid-fee", ExitCode.USAGE),
+        ({"yes": True, "max_fee": "1283,200"}, "invalid-fee", ExitCode.USAGE),
+        ({"yes": True, "max_fee": "1e9"}, "invalid-fee", ExitCode.USAGE),
+        ({"typed": "283,20"}, "fee-not-confirmed", ExitCode.REFUSED),
     ],
 )
 async def test_nothing_is_bought_that_was_not_agreed_to(
@@ -222,7 +228,16 @@ async def test_nothing_is_bought_that_was_not_agreed_to(
         assert "drakit capacity buy cb-1 --yes --max-fee 283.20" in error.hint
 
 
-@pytest.mark.parametrize("given", [{"yes": True, "max_fee": "283.20"}, {"typed": "283.2"}, {"typed": " $283.20 "}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"yes": True, "max_fee": "283.20"},
+        {"yes": True, "max_fee": "$1,283"},
+        {"yes": True, "max_fee": "1,283,000.50"},
+        {"typed": "283.2"},
+        {"typed": " $283.20 "},
+    ],
+)
 async def test_what_was_agreed_to_is_bought_once(answering, given: dict[str, Any]) -> None:
     aws = await found_and(answering, answers={BUY: {"CapacityReservation": BLOCK}})
     result = await capacity_buy(session(), "cb-1", **given)
@@ -258,14 +273,83 @@ async def test_the_fee_is_that_of_now(answering) -> None:
     assert bought(aws) == 0
 
 
+class Sold:
+    """What EC2 has sold: it keeps a purchase's tags, and shows what has the tag keys that are asked for."""
+
+    def __init__(self) -> None:
+        self.blocks: list[dict[str, Any]] = []
+
+    def buy(self, **asked: Any) -> Any:
+        number = f"cr-{len(self.blocks):017}"
+        block = {**BLOCK, "CapacityReservationId": number, "Tags": asked["TagSpecifications"][0]["Tags"]}
+        self.blocks.append(block)
+        return {"CapacityReservation": block}
+
+    def show(self, **asked: Any) -> Any:
+        [wanted] = asked["Filters"]
+        assert wanted["Name"] == "tag-key"
+        shown = [each for each in self.blocks if {tag["Key"] for tag in each["Tags"]} & set(wanted["Values"])]
+        return {"CapacityReservations": shown}
+
+
+def now_called(id: str) -> Any:
+    return {"CapacityBlockOfferings": [{**OFFERING, "CapacityBlockOfferingId": id}]}
+
+
+def forget_tries(cache: Path, aws: FakeAws) -> None:
+    """Let what was tried be long ago, as far as this machine knows."""
+    for each in ("cb-1", "cb-new", "cb-newer"):
+        if known := Offered(cache, aws).find(each):
+            Offered(cache, aws).mark(known.offering, None)
+
+
 async def test_an_offering_is_bought_under_the_id_that_it_has_now(answering) -> None:
-    aws = await found_and(answering, answers={BUY: {"CapacityReservation": BLOCK}})
-    aws.answers[FIND] = {"CapacityBlockOfferings": [{**OFFERING, "CapacityBlockOfferingId": "cb-new"}]}
+    sold = Sold()
+    aws = await found_and(answering, answers={BUY: sold.buy, LIST: sold.show})
+    aws.answers[FIND] = now_called("cb-new")
     result = await capacity_buy(session(), "cb-1", yes=True, max_fee="300")
     assert result.offering == "cb-new"
-    aws.answers[LIST] = {"CapacityReservations": [BLOCK]}
     for each in ("cb-1", "cb-new"):
         assert (await refused(capacity_buy(session(), each, yes=True, max_fee="300"))).code == "already-bought"
+    assert bought(aws) == 1
+
+
+async def test_an_offering_that_ec2_calls_otherwise_is_not_bought_twice(answering, cache: Path) -> None:
+    """Neither by what it was first called, nor by what it is called now; whatever this machine remembers."""
+    sold = Sold()
+    aws = await found_and(answering, answers={BUY: sold.buy, LIST: sold.show})
+    aws.answers[FIND] = now_called("cb-new")
+    await capacity_buy(session(), "cb-1", yes=True, max_fee="300")
+    # Another block like it, under a third id.
+    aws.answers[FIND] = now_called("cb-newer")
+    for each in ("cb-1", "cb-new"):
+        forget_tries(cache, aws)
+        error = await refused(capacity_buy(session(), each, yes=True, max_fee="300"))
+        assert (error.code, error.details["reservation"]) == ("already-bought", sold.blocks[0]["CapacityReservationId"])
+    assert bought(aws) == 1
+
+
+async def test_what_another_machine_has_bought_is_not_bought_again(answering, cache: Path) -> None:
+    """Also where the id that is asked for is new to EC2, and the one of now is not."""
+    sold = Sold()
+    sold.blocks = [{**BLOCK, "Tags": [{"Key": "drakit/offering", "Value": "cb-new"}]}]
+    aws = await found_and(answering, answers={BUY: sold.buy, LIST: sold.show})
+    assert Offered(cache, aws).find("cb-1").tried is None  # type: ignore[union-attr]
+    aws.answers[FIND] = now_called("cb-new")
+    assert (await refused(capacity_buy(session(), "cb-1", yes=True, max_fee="300"))).code == "already-bought"
+    assert bought(aws) == 0
+
+
+async def test_a_try_under_the_other_id_counts(answering, cache: Path) -> None:
+    """EC2 has not said whether cb-new was bought; cb-1 is the same offering by its earlier name."""
+    timeout = ReadTimeoutError(endpoint_url="https://ec2.us-west-2.amazonaws.com")
+    aws = await found_and(answering, answers={BUY: timeout, LIST: {"CapacityReservations": []}})
+    aws.answers[FIND] = now_called("cb-new")
+    await capacity_find(session(), "p4d.24xlarge", Where(), count=1, hours=24)
+    assert (await refused(capacity_buy(session(), "cb-new", yes=True, max_fee="300"))).code == "purchase-unknown"
+    assert Offered(cache, aws).find("cb-1").tried is None  # type: ignore[union-attr]
+    assert (await refused(capacity_buy(session(), "cb-1", yes=True, max_fee="300"))).code == "offering-tried"
+    assert bought(aws) == 1
 
 
 async def test_what_was_never_found_or_is_gone_is_not_bought(answering) -> None:
@@ -311,7 +395,8 @@ async def test_a_refused_purchase_can_be_tried_again(answering) -> None:
 
 async def test_a_block_that_appeared_without_an_answer_is_told_with_a_warning(answering) -> None:
     timeout = ReadTimeoutError(endpoint_url="https://ec2.us-west-2.amazonaws.com")
-    await found_and(answering, answers={BUY: timeout, LIST: {"CapacityReservations": [BLOCK]}})
+    looks = itertools.chain([[]], itertools.repeat([BLOCK]))
+    await found_and(answering, answers={BUY: timeout, LIST: lambda **_: {"CapacityReservations": next(looks)}})
     result = await capacity_buy(session(), "cb-1", yes=True, max_fee="300")
     assert result.reservation.id == "cr-0123456789abcdef0"
     assert "did not answer" in result.warnings[0]
@@ -320,7 +405,10 @@ async def test_a_block_that_appeared_without_an_answer_is_told_with_a_warning(an
 async def buy_in(answering: Any, where: Session, region: str = "us-west-2", **block: Any) -> CapacityBuyResult:
     number = f"cb-{next(NUMBERS)}"
     offering = {**OFFERING, "CapacityBlockOfferingId": number}
-    answering({FIND: {"CapacityBlockOfferings": [offering]}, BUY: {"CapacityReservation": {**BLOCK, **block}}})
+    answering({
+        FIND: {"CapacityBlockOfferings": [offering]}, LIST: {"CapacityReservations": []},
+        BUY: {"CapacityReservation": {**BLOCK, **block}},
+    })  # fmt: skip
     await capacity_find(where, "p4d.24xlarge", Where([region]), count=1, hours=24)
     return await capacity_buy(where, number, yes=True, max_fee="300")
 

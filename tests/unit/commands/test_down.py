@@ -1,7 +1,7 @@
 """What `down` decides: who has to agree to what, when Terraform tries again, and what keeps a volume's claim."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,9 @@ import pytest
 
 from drakit.aws.errors import IN_USE
 from drakit.aws.leftovers import Keep, Leftover
+from drakit.commands import down as package
 from drakit.commands import provision
-from drakit.commands.down import Agreed, run
+from drakit.commands.down import Agreed, run, survey
 from drakit.commands.down.agreement import require
 from drakit.commands.down.cluster import _claims_of, listed
 from drakit.commands.down.named import named_session
@@ -18,7 +19,7 @@ from drakit.commands.down.state import NO_STATE, NOT_ASKED, Known, read
 from drakit.commands.down.survey import Contents, Survey, what_goes
 from drakit.commands.session import Session
 from drakit.engine.workspace import Workspace
-from drakit.errors import ClusterError, DrakitError, Refused, ToolFailed, UsageError
+from drakit.errors import ClusterError, DrakitError, ExitCode, PreflightError, Refused, ToolFailed, UsageError
 from drakit.results import Kept
 from drakit.stack.model import Stack
 from drakit.targets.base import Standing, Swept
@@ -79,6 +80,31 @@ def test_nothing_needs_no_agreement(tmp_path: Path, survey: Survey) -> None:
     require(session(tmp_path), survey, Agreed())
 
 
+@pytest.mark.parametrize(
+    ("owners", "known", "code"),
+    [
+        # The state has the stack's VPC, and AWS shows none: this may not be where the stack is.
+        (frozenset(), OWN, "state-lost"),
+        (frozenset(), DAMAGED, "state-lost"),
+        # The rest of an interrupted `down`, without a VPC.
+        (frozenset(), Known(there=True, kinds={"aws_kms_key": 1}, ids=frozenset({"key"})), None),
+        (None, OWN, None),
+    ],
+)
+def test_where_nothing_is_seen_of_what_the_state_has(
+    tmp_path: Path, owners: frozenset[str] | None, known: Known, code: str | None
+) -> None:
+    survey = Survey(Standing("us-east-1, account 123456789012", owners=owners), known)
+    if code is None:
+        require(session(tmp_path), survey, Agreed(yes=True))
+        return
+    with pytest.raises(Refused) as refused:
+        require(session(tmp_path), survey, Agreed(yes=True))
+    assert refused.value.code == code
+    assert "Terraform's state" in refused.value.message
+    require(session(tmp_path), survey, Agreed(name="jark"))
+
+
 def test_a_rehearsal_needs_no_agreement(tmp_path: Path) -> None:
     require(session(tmp_path, rehearse=True), Survey(THERE, NO_STATE), Agreed())
 
@@ -124,20 +150,43 @@ class FakeTerraform:
     async def init(self, report: object) -> bool:
         return False
 
+    def state_exists(self) -> bool:
+        return True
+
     async def state(self) -> dict[str, Any]:
-        return {"resources": [{"mode": "managed", "type": "aws_vpc", "name": "this", "instances": [{}]}]}
+        instance = {"attributes": {"id": "vpc-1", "arn": f"arn:aws:ec2:{STATE_REGION}:123456789012:vpc/vpc-1"}}
+        return {"resources": [{"mode": "managed", "type": "aws_vpc", "name": "this", "instances": [instance]}]}
+
+
+STATE_REGION = "us-west-2"
 
 
 @dataclass
 class FakeTarget:
+    region: str = STATE_REGION
+    there: Standing = THERE
+    left: tuple[Leftover, ...] = ()
     swept: int = 0
+    removes: dict[str, int] = field(default_factory=lambda: {"network interface": 1})
+    costs_money: bool = True
+    leaves_behind: bool = True
+
+    async def standing(self, *_: object) -> Standing:
+        return self.there
+
+    async def stacks(self) -> Sequence[str]:
+        return ()
+
+    async def require_here(self, arns: Sequence[str]) -> None:
+        if any(f":{self.region}:" not in arn for arn in arns):
+            raise PreflightError("It is elsewhere.", code="stack-elsewhere")
 
     async def unlock(self, terraform: object, keep: Keep) -> None:
         pass
 
     async def sweep(self, *_: object) -> Swept:
         self.swept += 1
-        return Swept({"network interface": 1}, ())
+        return Swept(self.removes, self.left)
 
 
 def in_use() -> ClusterError:
@@ -150,7 +199,6 @@ def under_way(
     down = run._Down(session(tmp_path), agreed, Keep())
     terraform, target = FakeTerraform(list(failures)), FakeTarget()
     down.session.__dict__["target"] = target  # a cached property
-    target.costs_money = True  # type: ignore[attr-defined]
     down.terraform, down.known = terraform, OWN  # type: ignore[assignment]
 
     async def destroy(*_: object) -> int:
@@ -194,6 +242,108 @@ async def test_with_the_name_confirmed_the_sweep_goes_on(tmp_path: Path, monkeyp
     assert await down._destroy(lambda _: None)
     assert terraform.destroyed == 1
     assert "no provider" in down.warnings[0]
+
+
+async def test_what_stands_in_the_way_is_named_and_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody's database is in the VPC: the sweep can remove nothing of what Terraform could not."""
+    down, terraform, target = under_way(tmp_path, monkeypatch, [in_use(), in_use()], Agreed(yes=True))
+    target.removes = {}
+    why = "It is in use by RDSNetworkInterface."
+    target.left = (Leftover("network interface", "eni-1", "us-west-2", "aws", why), replace(VPC, why="It waits."))
+    with pytest.raises(ClusterError) as failed:
+        await down._destroy(lambda _: None)
+    assert (terraform.destroyed, target.swept) == (1, 1)
+    assert failed.value.message.splitlines()[1:] == [
+        "Still there:",
+        f"  network interface eni-1: {why}",
+        "  VPC vpc-1: It waits.",
+    ]
+
+
+@pytest.mark.parametrize("code", sorted({*run.WITHOUT_TERRAFORM} - {IN_USE}))
+async def test_without_terraform_for_good_the_sweep_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    down, _, _ = under_way(tmp_path, monkeypatch, [ToolFailed("why", code=code)], Agreed(name="jark"))
+    assert await down._destroy(lambda _: None)
+    assert "why" in down.warnings[0]
+
+
+PASSES = ["state-locked", "terraform-hangs", "aws-throttled", "aws-unreachable", "disk-full", "terraform-crashed"]
+
+
+@pytest.mark.parametrize("code", PASSES)
+async def test_what_passes_ends_it_also_with_the_name_confirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """A colleague's run is under way, for example: nothing is swept from under it."""
+    down, _, target = under_way(tmp_path, monkeypatch, [ToolFailed("why", code=code)], Agreed(name="jark"))
+    with pytest.raises(ToolFailed) as failed:
+        await down._destroy(lambda _: None)
+    assert (failed.value.code, target.swept) == (code, 0)
+
+
+@pytest.mark.parametrize(("code", "goes_on"), [("state-newer", True), ("tool-missing", True), ("state-locked", False)])
+async def test_a_state_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, goes_on: bool
+) -> None:
+    down, _, _ = under_way(tmp_path, monkeypatch, [], Agreed(name="jark"))
+
+    async def make_ready(*_: object) -> None:
+        raise ToolFailed("why", code=code)
+
+    monkeypatch.setattr(run, "make_ready", make_ready)
+    if goes_on:
+        await down._read_state(lambda _: None)
+        assert down.known.trouble is not None
+        return
+    with pytest.raises(ToolFailed):
+        await down._read_state(lambda _: None)
+
+
+@pytest.mark.parametrize("agreed", [Agreed(yes=True), Agreed(name="jark")])
+async def test_a_state_of_another_place_ends_it_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agreed: Agreed
+) -> None:
+    """The region was edited: there is nothing of the stack there, and Terraform would forget the one that is."""
+    down, terraform, target = under_way(tmp_path, monkeypatch, [], agreed)
+    target.region = "us-east-1"
+
+    async def make_ready(*_: object) -> FakeTerraform:
+        return terraform
+
+    monkeypatch.setattr(run, "make_ready", make_ready)
+    with pytest.raises(PreflightError) as refused:
+        await down._read_state(lambda _: None)
+    assert refused.value.code == "stack-elsewhere"
+
+    async def look_up(*_: object) -> Known:
+        return await read(terraform)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(survey, "look_up", look_up)
+    with pytest.raises(PreflightError):  # nor is anybody asked to agree to it
+        await package.question(down.session, Keep())
+    assert (terraform.destroyed, target.swept) == (0, 0)
+
+
+async def test_what_could_not_be_seen_is_left_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is here, and AWS does not say whether there is a volume: that is no proof."""
+    unseen = Leftover("volume", "?", "us-west-2", "aws ec2 describe-volumes", "Could not check: denied", checked=False)
+    here = session(tmp_path)
+    here.__dict__["target"] = FakeTarget(there=Standing("us-west-2", goes=(unseen,), owners=frozenset()))
+
+    async def look_up(*_: object) -> Known:
+        return NO_STATE
+
+    monkeypatch.setattr(survey, "look_up", look_up)
+    result = await package.down(here, agreed=Agreed(yes=True))
+    assert result.leftovers == (unseen,)
+    assert result.failure is not None
+    assert (result.failure.code, result.failure.exit_code) == ("leftovers", ExitCode.TOOL_FAILED)
+    assert "could not be seen" in result.failure.message
+    assert unseen.remove in result.failure.message
 
 
 async def test_what_a_state_has() -> None:

@@ -108,7 +108,9 @@ async def test_not_when_it_gets_smaller(tmp_path: Path) -> None:
     assert await asked(here, "p4d=1", "g6=2") == ""
 
 
-@pytest.mark.parametrize(("instance_type", "family"), [("p4d.24xlarge", "P4"), ("p5.48xlarge", "P5")])
+@pytest.mark.parametrize(
+    ("instance_type", "family"), [("p4d.24xlarge", "P4"), ("p5.48xlarge", "P5"), ("p3.16xlarge", "P3")]
+)
 async def test_dear_families_are_asked_for_at_any_limit(tmp_path: Path, instance_type: str, family: str) -> None:
     text = FILE.replace("maxHourlyCost: 10", "maxHourlyCost: 9999").replace("p4d.24xlarge", instance_type)
     here = session(tmp_path, Place({**SIZES, "p4d": GroupSize(0, instance_type, 0, 1)}), text=text)
@@ -137,6 +139,19 @@ async def test_a_definition_that_replaces_nodes(tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def second_folder(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
+
+
+async def test_another_instance_type_in_the_place_of_the_same_number(tmp_path: Path) -> None:
+    """The file says p4d by now; AWS has two of g6, and would have two of p4d."""
+    here = session(tmp_path, Place(SIZES), text=FILE.replace("g6.xlarge", "p4d.24xlarge"))
+    found = await intent_of(here, "g6=2")
+    assert "g6 2 → 2 (g6.xlarge → p4d.24xlarge); GPUs 2 → 16; $2.30 → $40.30 an hour" in found.summary
+    said = to_agree(here, found)
+    assert "g6: P4 instances are billed from their launch." in said
+    # A group that is not named stays what it is, and costs what it does.
+    assert (await intent_of(here, "core=2")).summary.startswith(
+        "core 1 → 2 (m5.xlarge); GPUs 2 → 2; $2.30 → $2.50 an hour"
+    )
 
 
 # Definitions

@@ -55,6 +55,14 @@ async def test_groups_are_chosen_from_by_themselves() -> None:
     }  # fmt: skip
 
 
+async def test_the_others_stay() -> None:
+    kube = Cluster(
+        (NODE, node("a", age=1)), (NODE, node("b", age=2)), (NODE, node("c", "p4d")), (NODE, node("d", "core"))
+    )
+    found = await choose(kube, API, {"g6": 1, "p4d": 1})
+    assert {each["metadata"]["name"] for each in found.staying} == {"b", "c"}
+
+
 @pytest.mark.parametrize(
     "kept",
     [

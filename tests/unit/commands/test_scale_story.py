@@ -18,7 +18,7 @@ from drakit.errors import ClusterError, ExitCode, PreflightError, Refused
 from drakit.kube.kinds import NODE, POD, Object
 from drakit.stack.model import Reservation
 from drakit.stack.parse import parse_stack
-from drakit.targets.base import GroupSize, Reserved, SizeChange, group_of
+from drakit.targets.base import GroupSize, Reserved, ScheduledSize, SizeChange, Trouble, group_of
 from tests.unit.commands.scaled import (
     API,
     FILE,
@@ -95,6 +95,8 @@ async def test_up(run: Run) -> None:
 async def test_down_the_idle_one_goes(run: Run) -> None:
     await scale(run.here, Request(["g6=1"]))
     assert run.place.changes == [({"g6": SizeChange(1, 0, 4)}, ["idle"])]
+    # A machine that is no Node yet goes before it.
+    assert run.place.stay == ["busy"]
     assert run.nodes == {"core-1", "busy"}
     assert run.kube.cordoned() == set()
 
@@ -167,6 +169,40 @@ async def test_nothing_dear_without_a_word(run: Run) -> None:
     assert await question(run.here, Request(["p4d=1"])) == caught.value.message
     result = await scale(run.here, Request(["p4d=1"]), agreed=True)
     assert result.node_groups["p4d"].ready == 1
+
+
+async def test_what_was_agreed_to_is_what_was_shown(run: Run) -> None:
+    """Somebody else scales between the question and the run, and one more is now another price."""
+    run.file.write_text(FILE.replace("p4d.24xlarge, max: 1", "p4d.24xlarge, max: 2"))
+    run.here = replace(run.here, stack=parse_stack(run.file.read_text(), "f"))
+    run.here.__dict__["target"] = run.place
+    request = Request(["p4d=+1"])
+    shown = await question(run.here, request)
+    assert "p4d 0 → 1" in shown
+    run.place.sizes["p4d"] = GroupSize(1, "p4d.24xlarge", 0, 2)
+    run.come("p4d-0", "p4d")
+    with pytest.raises(Refused) as caught:
+        await scale(run.here, request, agreed=shown)
+    assert (caught.value.exit_code, caught.value.code) == (ExitCode.REFUSED, "not-agreed")
+    assert "no longer what was agreed to: p4d 1 → 2" in caught.value.message
+    assert run.place.changes == []
+    result = await scale(run.here, request, agreed=await question(run.here, request))
+    assert result.node_groups["p4d"].to == 2
+
+
+async def test_another_group_that_gets_no_nodes_is_not_waited_for(run: Run) -> None:
+    run.place.sizes["p4d"] = GroupSize(1, "p4d.24xlarge", 0, 1)
+    run.place.found = [Trouble("p4d", "1", "aws-insufficient-capacity", "no capacity")]
+    result = await scale(run.here, Request(["g6=1"]))
+    assert result.node_groups["g6"].ready == 1
+
+
+async def test_a_later_word_takes_back_what_was_scheduled(run: Run) -> None:
+    start = datetime(2026, 11, 24, 11, 30, tzinfo=UTC)
+    run.place.coming = [ScheduledSize(name, "drakit scale --at-start", start, 1) for name in ("p4d", "g6")]
+    result = await scale(run.here, Request(["p4d=0"]))
+    assert result.warnings == ("p4d was to have 1 at 2026-11-24 11:30 UTC: that is taken back.",)
+    assert (result.scheduled, [each.group for each in run.place.coming]) == ((), ["g6"])
 
 
 async def test_a_rehearsal_costs_nothing(run: Run) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from drakit.errors import ClusterError, ExitCode, PreflightError
-from drakit.stack.model import Stack
+from drakit.stack.model import Reservation, Stack
 from drakit.targets.base import SizeChange
 from drakit.targets.eks import ROOT_VOLUME_GIB, EksTarget
 from tests.unit.aws.conftest import FakeAws, aws_environment
@@ -34,10 +34,12 @@ ACTIVITIES, TERMINATE = (
     ("autoscaling", "describe_scaling_activities"),
     ("autoscaling", "terminate_instance_in_auto_scaling_group"),
 )
-SCHEDULED, SCHEDULE = (
+SCHEDULED, SCHEDULE, UNSCHEDULE = (
     ("autoscaling", "describe_scheduled_actions"),
     ("autoscaling", "put_scheduled_update_group_action"),
+    ("autoscaling", "delete_scheduled_action"),
 )
+INSTANCES, TEMPLATE = ("autoscaling", "describe_auto_scaling_groups"), ("ec2", "describe_launch_template_versions")
 RESERVATIONS = ("ec2", "describe_capacity_reservations")
 DONE = {"update": {"id": "u-1", "status": "Successful"}}
 BLOCK = {
@@ -90,6 +92,26 @@ async def test_sizes_are_eks_own(target: Any) -> None:
     assert (name, size.desired, size.min, size.max, size.instance_type) == ("g6", 3, 1, 4, "g6.xlarge")
 
 
+async def test_what_a_group_launches_is_its_launch_templates(target: Any) -> None:
+    """Whatever the stack file says by now; a version is asked for once, for it never changes."""
+    data = {
+        "InstanceType": "p5.48xlarge", "InstanceMarketOptions": {"MarketType": "capacity-block"},
+        "CapacityReservationSpecification": {"CapacityReservationTarget": {"CapacityReservationId": ID}},
+    }  # fmt: skip
+    described = {**group("p4d", 1), "launchTemplate": {"id": "lt-1", "version": "3"}}
+    template = {"LaunchTemplateVersions": [{"LaunchTemplateData": data}]}
+    made, aws = target(groups(described, group("g6")), {TEMPLATE: template})
+    size = (await made.group_sizes(None))["p4d"]
+    assert size.instance_type == "p5.48xlarge"
+    assert size.reservation == Reservation.model_validate({"id": ID, "type": "capacity-block"})
+    await made.group_sizes(None)
+    assert did(aws, TEMPLATE) == [(TEMPLATE[1], {"LaunchTemplateId": "lt-1", "Versions": ["3"]})]
+
+    data.pop("InstanceMarketOptions")
+    made, _ = target(groups(described), {TEMPLATE: template})
+    assert (await made.group_sizes(None))["p4d"].reservation.type == "odcr"
+
+
 async def test_all_sizes_are_set_in_one_call(target: Any) -> None:
     made, aws = target(groups(group("g6"), group("core")), {UPDATE: DONE, WAIT: DONE})
     await made.scale(None, {"g6": SizeChange(3, 0, 8)}, 5)
@@ -108,6 +130,52 @@ async def test_the_nodes_that_go_are_ended_by_name(target: Any) -> None:
         ("terminate_instance_in_auto_scaling_group", "i-a"), ("update_nodegroup_config", None),
     ]  # fmt: skip
     assert did(aws, TERMINATE)[0][1]["ShouldDecrementDesiredCapacity"] is True
+
+
+def auto_scaling(*instances: str, state: str = "InService") -> dict[tuple[str, str], Any]:
+    """What Auto Scaling answers about the group eks-g6."""
+    found = [
+        {"InstanceId": each, "LifecycleState": state, "AvailabilityZone": "us-west-2a", "HealthStatus": "Healthy",
+         "ProtectedFromScaleIn": False} for each in instances
+    ]  # fmt: skip
+    gone = {**found[0], "InstanceId": "i-gone", "LifecycleState": "Terminating:Wait"}
+    return {
+        INSTANCES: {
+            "AutoScalingGroups": [{
+                "AutoScalingGroupName": "eks-g6", "MinSize": 0, "MaxSize": 4, "DesiredCapacity": 3,
+                "DefaultCooldown": 300, "AvailabilityZones": ["us-west-2a"], "HealthCheckType": "EC2",
+                "CreatedTime": NOW,
+                "Instances": [*found, gone],
+            }],
+        },
+    }  # fmt: skip
+
+
+async def test_an_instance_that_is_no_node_yet_goes_before_nodes_that_stay(target: Any) -> None:
+    """Auto Scaling would choose among all three, and two of them are in use."""
+    made, aws = target(
+        groups(group("g6", 3)), auto_scaling("i-a", "i-b", "i-c"), {UPDATE: DONE, WAIT: DONE, TERMINATE: {}}
+    )
+    await made.scale(None, {"g6": SizeChange(2, 0, 4)}, 5, staying=[node("a"), node("b"), node("x", "core")])
+    assert [given["InstanceId"] for _, given in did(aws, TERMINATE)] == ["i-c"]
+    assert did(aws, INSTANCES)[0][1] == {"AutoScalingGroupNames": ["eks-g6"]}
+
+
+async def test_so_many_instances_go_as_have_to(target: Any) -> None:
+    """The nodes that were chosen, then as many of the others as are too many; none that was never launched."""
+    answers = {UPDATE: DONE, WAIT: DONE, TERMINATE: {}}
+    made, aws = target(groups(group("g6", 4)), auto_scaling("i-a", "i-b", "i-c", "i-d", state="Pending"), answers)
+    await made.scale(None, {"g6": SizeChange(2, 0, 4)}, 5, leaving=[node("b")], staying=[node("a")])
+    assert [given["InstanceId"] for _, given in did(aws, TERMINATE)] == ["i-b", "i-c"]
+    made, aws = target(groups(group("g6", 3)), auto_scaling("i-a", "i-b"), answers)
+    await made.scale(None, {"g6": SizeChange(2, 0, 4)}, 5, staying=[node("a"), node("b")])
+    assert did(aws, TERMINATE) == []
+
+
+async def test_growing_asks_for_no_instances(target: Any) -> None:
+    made, aws = target(groups(group("g6", 1)), {UPDATE: DONE, WAIT: DONE})
+    await made.scale(None, {"g6": SizeChange(2, 0, 4)}, 5, staying=[node("a")])
+    assert did(aws, INSTANCES, TERMINATE) == []
 
 
 async def test_first_the_minimum_where_it_is_in_the_way(target: Any) -> None:
@@ -205,6 +273,29 @@ async def test_one_action_that_a_later_word_replaces(target: Any) -> None:
             for _, given in did(aws, SCHEDULE)] == [
         ("eks-p4d", "drakit scale --at-start", 1), ("eks-p4d", "drakit scale --at-start", 2),
     ]  # fmt: skip
+
+
+async def test_what_was_scheduled_is_taken_back(target: Any) -> None:
+    """drakit's own word, of the groups named; EKS's, before a block ends, is not drakit's to touch."""
+    own, eks = "drakit scale --at-start", "Amazon EKS Node Group Capacity Scaledown Before Reservation End"
+    actions = [
+        {"ScheduledActionName": name, "StartTime": NOW + HOUR, "DesiredCapacity": size}
+        for name, size in ((own, 1), (eks, 0))
+    ]
+    answers = {SCHEDULED: {"ScheduledUpdateGroupActions": actions}, UNSCHEDULE: {}}
+    made, aws = target(groups(group("p4d", 0), group("core")), answers)
+    assert [(each.group, each.desired) for each in await made.unschedule(["p4d"])] == [("p4d", 1)]
+    assert did(aws, UNSCHEDULE) == [
+        ("delete_scheduled_action", {"AutoScalingGroupName": "eks-p4d", "ScheduledActionName": own})
+    ]
+    # Gone between the two calls.
+    aws.answers[UNSCHEDULE] = ("ValidationError", "Scheduled action name not found")
+    assert len(await made.unschedule(["p4d"])) == 1
+    aws.answers[UNSCHEDULE] = ("AccessDenied", "no")
+    with pytest.raises(ClusterError):
+        await made.unschedule(["p4d"])
+    aws.answers[SCHEDULED] = {"ScheduledUpdateGroupActions": actions[1:]}
+    assert await made.unschedule(["p4d"]) == []
 
 
 ALL_WELL = {

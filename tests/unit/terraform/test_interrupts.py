@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from drakit.errors import DrakitError
 from drakit.terraform import interrupts
 from drakit.terraform.events import ApplyComplete, ApplyErrored, ApplyStart
 from drakit.terraform.interrupts import Underway, tainted_in
 from drakit.terraform.runner import Terraform
 from tests.unit.terraform.conftest import Make
 
-LONG = (Path(__file__).parent / "configurations" / "long.tf").read_text(encoding="utf-8")
+CONFIGURATIONS = Path(__file__).parent / "configurations"
+LONG, DEPENDENTS = ((CONFIGURATIONS / f"{name}.tf").read_text(encoding="utf-8") for name in ("long", "dependents"))
 
 
 def state(*instances: dict[str, object], **resource: object) -> dict[str, object]:
@@ -90,7 +92,11 @@ async def interrupted(terraform: Terraform) -> None:
 
 def ids(folder: Path) -> dict[str, str]:
     found = json.loads((folder / "terraform.tfstate").read_bytes())["resources"]
-    return {each["name"]: each["instances"][0]["attributes"]["id"] for each in found}
+    return {
+        "/".join(filter(None, (each["name"], instance.get("index_key")))): instance["attributes"]["id"]
+        for each in found
+        for instance in each["instances"]
+    }
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -119,3 +125,38 @@ async def test_what_an_interrupted_apply_left(
     assert (ids(folder)["long"] == before["long"]) is whole
     assert ids(folder)["quick"] == before["quick"]
     assert not (await terraform.plan(None, None)).changed
+
+
+async def test_what_depends_on_what_is_broken_stays(make: Make, folder: Path, tmp_path: Path) -> None:
+    """A node group that could not be made, and add-ons that work: targeting it would take them along."""
+
+    async def is_whole(address: str) -> bool:
+        return False
+
+    terraform = make(DEPENDENTS, whole=is_whole)
+    variables = tmp_path / "groups.tfvars"
+    await terraform.init(lambda _: None)
+    variables.write_text('groups = ["g6"]\n')
+    await terraform.apply(variables)
+    before = ids(folder)
+    (folder / "broken").touch()
+    variables.write_text('groups = ["g6", "p4d"]\n')
+    with pytest.raises(DrakitError):
+        await terraform.apply(variables)
+    failed = ids(folder)["group/p4d"]
+
+    (folder / "broken").unlink()
+    destroyed: list[str] = []
+    await terraform.apply(
+        variables,
+        on_event=lambda event: (
+            destroyed.append(event.address) if isinstance(event, ApplyStart) and event.action == "delete" else None
+        ),
+    )
+
+    after = ids(folder)
+    assert destroyed == ['terraform_data.group["p4d"]']
+    assert {name: after[name] for name in before} == before
+    assert after["group/p4d"] != failed
+    assert not (await terraform.plan(None, variables)).changed
+    assert list((folder / ".terraform").glob("*.tfplan")) == []
