@@ -38,6 +38,27 @@ class Outcome:
 
 Drakit = Callable[..., Outcome]
 
+LONG = (
+    "rehearsal/test_state.py", "faults/points/test_up.py", "faults/points/test_rehearsal.py",
+    "faults/points/test_demo.py", "rehearsal/test_down.py", "faults/points/test_down.py",
+    "rehearsal/test_end_to_end.py", "rehearsal/test_aws_faults.py", "rehearsal/test_scale.py", "faults/test_down.py",
+    "faults/points/test_scale.py", "rehearsal/test_charts.py", "rehearsal/test_emulator_terraform.py", "faults",
+    "rehearsal", "sandbox",
+)  # fmt: skip
+"""What takes minutes, the longest first: begun last, one file would keep a single worker busy while others are idle.
+Those that wait for AWS's provider come beside those that need the processors."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long files first; the order within a file stays."""
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.relative_to(here)
+        return next((number for number, name in enumerate(LONG) if path.is_relative_to(name)), len(LONG))
+
+    items.sort(key=rank)
+
 
 @pytest.fixture(autouse=True)
 def no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,6 @@
-"""Before Terraform destroys: what the cluster's controllers made, which Terraform does not know and would wait for.
+"""Before Terraform destroys: what it does not know and would wait for.
+
+That is what the cluster's controllers made, and what was being made when a Terraform was killed: no state has it.
 
 The AWS provider goes on for 15 to 20 minutes to delete a subnet or to detach an internet gateway that a load balancer
 uses, and for 5 to delete a VPC that has a security group: hashicorp/terraform-provider-aws, internal/service/ec2.
@@ -17,13 +19,17 @@ from drakit.aws.leftovers.sweep import Removed, _Sweep
 from drakit.aws.session import Aws
 from drakit.engine.events import Report
 
-CLEARED = ("load balancer", "target group", "security group")
+CLEARED = (
+    "EKS node group", "EKS cluster", "NAT gateway", "load balancer", "target group", "VPC endpoint", "security group",
+    "internet gateway", "subnet", "route table",
+)  # fmt: skip
+"""What holds on to a VPC or its subnets. Network interfaces go with what made them."""
 OF_EKS = "aws:eks:cluster-name"
 """The tag of the security group that EKS makes for a cluster, and removes with it."""
 
 
 async def clear(aws: Aws, scope: Scope, known: Collection[str], report: Report, timeout: float) -> tuple[Removed, ...]:
-    """Remove the stack's load balancers, and the security groups made for them.
+    """Remove what is the stack's, uses its network, and is in no state of Terraform's.
 
     Args:
         known: ids of what Terraform has in its state, which is left to it.
@@ -53,4 +59,5 @@ class _Clearing(_Sweep):
         self.met = before | {each.key: None for found in self.own.values() for each in found}
 
     def _is_wanted(self, found: Found) -> bool:
-        return found.id not in self.known and OF_EKS not in found.tags
+        # A node group's id is Terraform's own: CLUSTER:NAME.
+        return not {found.id, f"{found.cluster}:{found.id}"} & set(self.known) and OF_EKS not in found.tags

@@ -29,8 +29,6 @@ from drakit.terraform.atwork import at_work
 if TYPE_CHECKING:
     from drakit.commands.down.cleaning import Cleaning
 
-CLEAR_SECONDS = 300.0
-"""How long what would block Terraform is removed and waited for; a load balancer takes a minute or two to go."""
 SWEEP_WAITS = 3
 """How many waits a sweep may hold, one after the other: node groups, their cluster, its network."""
 SHOWN = 5
@@ -145,11 +143,10 @@ class _Down:
         return self.agreed.name is not None and error.code in WITHOUT_TERRAFORM
 
     async def _clear(self, report: Report) -> bool:
-        """What is still there of the cluster's controllers, or was left by a cluster that could not be asked."""
+        """What Terraform does not know: left by the cluster's controllers, or by a Terraform that was killed."""
         if not self.known.kinds:
             return False
-        target, deadline = self.session.target, min(self.session.timeout, CLEAR_SECONDS)
-        removed = await target.clear(self.known.ids or frozenset(), report, deadline)
+        removed = await self.session.target.clear(self.known.ids or frozenset(), report, self.session.timeout)
         self.removed.update(removed)
         return bool(removed)
 

@@ -9,9 +9,6 @@ from tests.faults.conftest import Place
 from tests.faults.points.plan import Driver, Plan
 from tests.faults.points.summary import PROPERTY
 
-# Half an hour by themselves: `make faults` tries these too.
-collect_ignore = [] if os.environ.get("DRAKIT_FAULTS") == "all" else ["test_up.py", "test_down.py", "test_rehearsal.py"]
-
 STACK = """\
 nodeGroups:
   core: {instanceType: m5.xlarge, min: 1, max: 2, desired: 1}

@@ -28,6 +28,7 @@ import httpx2
 from drakit.cli import app
 from drakit.engine.events import Emit, Event
 from drakit.render import events as render_events
+from drakit.render.advice import Advice
 
 COMMANDS = ("up", "scale", "mig", "demo", "down", "status", "plan")
 DAY = 86400.0
@@ -134,8 +135,8 @@ class _Strike:
         show = render_events.show_events
 
         @contextmanager
-        def show_events(*, as_json: bool, verbose: bool = False) -> Iterator[Emit]:
-            with show(as_json=as_json, verbose=verbose) as emit:
+        def show_events(advice: Advice, *, as_json: bool, verbose: bool = False) -> Iterator[Emit]:
+            with show(advice, as_json=as_json, verbose=verbose) as emit:
                 yield lambda event: self._shown(emit, event)
 
         render_events.show_events = show_events
