@@ -275,8 +275,8 @@ def _by_words(aws_code: str, words: str) -> _Kind | None:
     # EKS's code for a name that is taken is also that for a thing that is being changed.
     if aws_code == "ResourceInUseException" and "already exists" in words:
         return _by_name(["EntityAlreadyExists"])
-    # EC2's code for a CIDR block that is taken says no more than that a parameter is wrong.
-    if aws_code == "InvalidParameterValue" and "conflicts with" in words:
+    # EC2 has several codes for a CIDR block that is taken.
+    if "cidr" in words and "conflicts with" in words:
         return _by_name(["EntityAlreadyExists"])
     return None
 

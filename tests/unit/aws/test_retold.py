@@ -50,7 +50,7 @@ NO_QUOTA = "You have requested more vCPU capacity than your current vCPU limit o
         (f"creating EKS Cluster (jark): operation error EKS: CreateCluster, {ID}, ResourceInUseException: Cluster "
          "already exists with name: jark", "aws-exists", "Cluster already exists with name: jark"),
         (f"creating EC2 VPC CIDR Block Association: operation error EC2: AssociateVpcCidrBlock, {ID}, api error "
-         "InvalidParameterValue: The CIDR '100.64.0.0/16' conflicts with 100.64.0.0/16 of vpc-1.",
+         "InvalidVpc.Range: The CIDR '100.64.0.0/16' conflicts with 100.64.0.0/16 of vpc-1.",
          "aws-exists", "The CIDR '100.64.0.0/16' conflicts"),
         (f"updating EKS Cluster (jark): operation error EKS: UpdateClusterConfig, {ID}, ResourceInUseException: "
          "Cluster is updating", "aws-in-use", "it is in use, or being changed"),
