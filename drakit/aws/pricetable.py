@@ -1,7 +1,8 @@
 """Prices for when the Pricing API cannot be asked. US dollars, Linux, On-Demand, us-east-1; other regions differ.
 
 Sources: https://aws.amazon.com/ec2/pricing/on-demand/, /eks/pricing/, /vpc/pricing/, /ebs/pricing/,
-/elasticloadbalancing/pricing/, /privatelink/pricing/ and /kms/pricing/, read 2026-07.
+/elasticloadbalancing/pricing/, /privatelink/pricing/ and /kms/pricing/, read 2026-07. Those of g5 and p5 are from price
+lists that others make of AWS's.
 """
 
 from collections.abc import Mapping
