@@ -378,8 +378,12 @@ def test_a_state_of_a_newer_terraform(aws: Emulator, folder: Path, drakit: Draki
         assert (outcome.status, outcome.error["code"]) == (4, "state-newer")
         assert "DRAKIT_TERRAFORM" in outcome.error["hint"]
         assert state.read_text() == newer
-    # AWS has nothing with the stack's tags, so nothing is lost with it.
+    # AWS has nothing with the stack's tags, but the state may be of another region: `--yes` is not enough.
     outcome = drakit("down", "--yes")
+    assert (outcome.status, outcome.error["code"], outcome.error["details"]["goes"]) == (9, "state-lost", [])
+    assert "DRAKIT_TERRAFORM" in outcome.error["hint"]
+    assert state.read_text() == newer
+    outcome = drakit("down", "--confirm", NAME)
     assert (outcome.status, outcome.document["result"]["leftovers"]) == (0, [])
     assert not state.exists()
 

@@ -39,9 +39,11 @@ def require(session: Session, survey: Survey, agreed: Agreed) -> None:
         return
     text = "\n".join(what_goes(session, survey))
     if survey.by_tags:
+        mended = survey.known.trouble.hint if survey.known.trouble else ""
+        anyway = f"If all of this is to go: `{agreed.command} --confirm {session.stack.name}`. `--yes` is not enough."
         raise Refused(
             text,
-            hint=f"If all of this is to go: `{agreed.command} --confirm {session.stack.name}`. `--yes` is not enough.",
+            hint=" ".join(filter(None, (mended, anyway))),
             details={"goes": survey.standing.goes},
             code="state-lost",
         )

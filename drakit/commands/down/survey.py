@@ -134,7 +134,8 @@ def what_goes(session: Session, survey: Survey) -> list[str]:
         lines += [f"  {each.kind} {each.id}" for each in standing.goes]
         lines.append(_why_by_tags(survey))
     kept = ", ".join(f"{each.kind} {each.id} ({each.why})" for each in standing.kept)
-    lines.append(f"Kept: {kept or 'nothing'}. It saves ${standing.hourly:.2f} an hour.")
+    saved = f" It saves ${standing.hourly:.2f} an hour." if standing.hourly else ""
+    lines.append(f"Kept: {kept or 'nothing'}.{saved}")
     return lines
 
 
@@ -159,7 +160,7 @@ def _pods(pods: Mapping[str, int]) -> str:
 
 def _kinds(survey: Survey) -> str:
     kinds = Counter(each.kind for each in survey.standing.goes)
-    return ", ".join(counted(count, kind) for kind, count in kinds.items())
+    return ", ".join(counted(count, kind) for kind, count in kinds.items()) or "nothing"
 
 
 async def _contents(session: Session) -> Contents:

@@ -55,9 +55,15 @@ async def test_a_killed_terraform_leaves_nothing_in_the_way(make: Make, folder: 
     terraform = make(LONG)
     await terraform.init(silent)
 
+    def in_folder(child: psutil.Process) -> bool:
+        try:
+            return child.cwd() == str(folder)
+        except (psutil.Error, FileNotFoundError):  # another test's, which has just ended
+            return False
+
     def kill(event: TerraformEvent) -> None:
         if isinstance(event, ProvisionStart):
-            (child,) = (each for each in psutil.Process().children() if each.cwd() == str(folder))
+            (child,) = filter(in_folder, psutil.Process().children())
             os.killpg(child.pid, signal.SIGKILL)
 
     with pytest.raises(DrakitError, match="killed by signal 9"):
