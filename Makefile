@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 WORKERS := -n 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := setup
-.PHONY: setup tools demo test faults lint format bench bench-rehearsal lock clean
+.PHONY: setup tools demo test faults faults-every lint format bench bench-rehearsal lock clean
 
 setup: $(READY)
 
@@ -38,6 +38,10 @@ test: setup
 faults: tools
 	@$(BIN)/drakit tools install controlplane-1.35
 	@$(BIN)/python -m pytest $(WORKERS) tests/faults
+
+# The same of a rehearsal with nothing left out: an hour or more, for a night.
+faults-every: tools
+	@$(BIN)/python -m pytest -n 4 --dist load tests/faults/points/every_event.py
 
 lint: setup
 	@$(BIN)/ruff check .

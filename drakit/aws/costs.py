@@ -77,20 +77,24 @@ async def hourly_cost(
     Args:
         nodes: its groups.
         support: the state of support of its Kubernetes version.
-        nat_gateways: their number; traffic through them is not counted.
+        nat_gateways: their number, each with an address; traffic through them is not counted.
         volume_gib: the size of all gp3 volumes together.
     """
     await prices.ahead({each.instance_type for each in nodes if not each.prepaid})
-    plane = await prices.control_plane(support)
+    plane, key = await prices.control_plane(support), await prices.key()
     items = [CostItem("EKS control plane", 1, plane.usd, plane, _SUPPORT_NOTES[support])]
     items += [await _nodes(prices, each) for each in nodes]
     if nat_gateways:
-        nat = await prices.nat_gateway()
-        items.append(CostItem("NAT gateway", nat_gateways, round(nat.usd * nat_gateways, 6), nat, "without traffic"))
+        nat, address = await prices.nat_gateway(), await prices.public_address()
+        items += [
+            CostItem("NAT gateway", nat_gateways, round(nat.usd * nat_gateways, 6), nat, "without traffic"),
+            CostItem("public IPv4 address", nat_gateways, round(address.usd * nat_gateways, 6), address, "the NAT's"),
+        ]
     if volume_gib:
         gp3 = await prices.gp3()
         hourly = round(gp3.usd * volume_gib / HOURS_PER_MONTH, 6)
         items.append(CostItem("EBS gp3", volume_gib, hourly, gp3, f"{volume_gib} GiB"))
+    items.append(CostItem("KMS key", 1, round(key.usd / HOURS_PER_MONTH, 6), key, "of the cluster's secrets"))
     return Cost(tuple(items))
 
 

@@ -87,6 +87,9 @@ _GP3 = _Wanted(
     "EBS:VolumeUsage.gp3",
     pricetable.GP3,
 )
+_ADDRESS = _Wanted("public IPv4 address", "AmazonVPC", {}, "hour", "PublicIPv4:InUseAddress", pricetable.PUBLIC_ADDRESS)
+_KEY = _Wanted("KMS key", "awskms", {}, "month", "KMS-Keys", pricetable.KEY)
+_OF_EVERY_STACK = (_CLUSTER, _EXTENDED, _NAT, _GP3, _ADDRESS, _KEY)
 
 
 class Prices:
@@ -118,31 +121,38 @@ class Prices:
     async def control_plane(self, support: Support = Support.STANDARD) -> Price:
         """An hour of a cluster's control plane, by its version's state of support."""
         extended = support is Support.EXTENDED
-        found = await self._get([_CLUSTER, _EXTENDED] if extended else [_CLUSTER])
-        price = found[_CLUSTER.key]
-        assert price is not None
+        price = await self._listed(_CLUSTER)
         if not extended:
             return price
-        extra = found[_EXTENDED.key]
-        assert extra is not None
+        extra = await self._listed(_EXTENDED)
         # The price list has what extended support adds; were it the whole, it would be the pricing page's figure.
         return extra if extra.usd >= EXTENDED_HOURLY else replace(price, usd=round(price.usd + extra.usd, 6))
 
     async def nat_gateway(self) -> Price:
-        """An hour of a NAT gateway, without its traffic."""
-        price = (await self._get([_NAT]))[_NAT.key]
-        assert price is not None
-        return price
+        """An hour of a NAT gateway, without its traffic and its address."""
+        return await self._listed(_NAT)
+
+    async def public_address(self) -> Price:
+        """An hour of a public IPv4 address, in use or not."""
+        return await self._listed(_ADDRESS)
 
     async def gp3(self) -> Price:
         """A month of a GB of EBS gp3."""
-        price = (await self._get([_GP3]))[_GP3.key]
-        assert price is not None
-        return price
+        return await self._listed(_GP3)
+
+    async def key(self) -> Price:
+        """A month of a KMS key."""
+        return await self._listed(_KEY)
 
     async def ahead(self, instance_types: Iterable[str]) -> None:
         """Ask for these types and all else that a stack costs, side by side."""
-        await self._get([*map(_instance, instance_types), _CLUSTER, _EXTENDED, _NAT, _GP3])
+        await self._get([*map(_instance, instance_types), *_OF_EVERY_STACK])
+
+    async def _listed(self, wanted: _Wanted) -> Price:
+        """A price that the table has too."""
+        price = (await self._get([wanted]))[wanted.key]
+        assert price is not None
+        return price
 
     async def _get(self, wanted: Iterable[_Wanted]) -> dict[str, Price | None]:
         """The prices by key: known already, remembered and fresh, asked for, remembered and stale, the table's."""

@@ -112,8 +112,11 @@ async def _require_here_if_known(session: Session, terraform: Terraform) -> None
     await session.target.require_here(arns)
 
 
-async def _require_here(session: Session, terraform: Terraform) -> None:
-    await session.target.require_here(await _arns(session, terraform))
+async def _kept(session: Session, terraform: Terraform) -> Mapping[str, str]:
+    """What an earlier `down` kept, once it is sure that the state is of this place."""
+    arns = await _arns(session, terraform)
+    await session.target.require_here(arns)
+    return await session.target.kept_back(session.stack, arns)
 
 
 async def _arns(session: Session, terraform: Terraform) -> Collection[str]:
@@ -131,12 +134,16 @@ async def apply(session: Session, terraform: Terraform, report: Report, plan_fil
         PreflightError: what is in Terraform's state is in another place than the stack.
     """
     await terraform.init(report)
-    await _require_here(session, terraform)
-    replace = await drifted(session, terraform) if plan_file is None else []
+    kept = await _kept(session, terraform)
+    on_event = _progress(report)
     try:
-        summary = await terraform.apply(
-            var_file(session), replace, _progress(report), plan_file and plan_file.absolute()
-        )
+        if plan_file:
+            summary = await terraform.apply(None, on_event=on_event, plan_file=plan_file.absolute())
+        else:
+            for each in kept.values():
+                report(f"taking back {each}, which was kept")
+            replace = await drifted(session, terraform)
+            summary = await terraform.apply(var_file(session), replace, on_event, adopt=kept)
     except BaseException:
         await asyncio.shield(session.target.abandon(session.workspace))
         raise
@@ -150,10 +157,10 @@ async def make_plan(session: Session, terraform: Terraform, out: Path, report: R
         PreflightError: what is in Terraform's state is in another place than the stack.
     """
     await terraform.init(report)
-    await _require_here(session, terraform)
+    kept = await _kept(session, terraform)
     replace = await drifted(session, terraform)
     report("planning")
-    return await terraform.plan(out, var_file(session), replace)
+    return await terraform.plan(out, var_file(session), replace, adopt=kept)
 
 
 async def drifted(session: Session, terraform: Terraform) -> list[str]:

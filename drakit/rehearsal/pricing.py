@@ -32,7 +32,8 @@ INSTANCE_PRICES: Mapping[str, float] = MappingProxyType({
 CLUSTER_STANDARD, CLUSTER_EXTENDED = 0.10, 0.60
 """EKS: a cluster's hour in standard support, and the whole of it in extended support."""
 
-NAT_GATEWAY = 0.045
+NAT_GATEWAY, PUBLIC_ADDRESS = 0.045, 0.005
+KEY_MONTH = 1.0
 GP3_MONTH = 0.08
 """USD per GB and month."""
 
@@ -53,7 +54,9 @@ def get_products(world: World, call: Call) -> Result:
 def describe_services(world: World, call: Call) -> Result:
     """The services that have prices here."""
     wanted = call.get("ServiceCode")
-    services = [{"ServiceCode": code} for code in ("AmazonEC2", "AmazonEKS") if wanted in (None, code)]
+    services = [
+        {"ServiceCode": code} for code in ("AmazonEC2", "AmazonEKS", "AmazonVPC", "awskms") if wanted in (None, code)
+    ]
     return {"FormatVersion": "aws_v1", "Services": services}
 
 
@@ -86,6 +89,13 @@ def _products(service: str) -> Iterator[Mapping[str, Any]]:
                 service, region, location, "Storage", f"{region}-EBS:VolumeUsage.gp3", GP3_MONTH, "GB-Mo",
                 {"volumeApiName": "gp3", "volumeType": "General Purpose"},
             )  # fmt: skip
+        elif service == "AmazonVPC":
+            usage = f"{region}-PublicIPv4:InUseAddress"
+            yield _product(
+                service, region, location, "", usage, PUBLIC_ADDRESS, "Hrs", {"group": "VPCPublicIPv4Address"}
+            )
+        elif service == "awskms":
+            yield _product(service, region, location, "Encryption Key", f"{region}-KMS-Keys", KEY_MONTH, "Keys", {})
         elif service == "AmazonEKS":
             for usage, operation_name, price in (
                 ("perCluster", "CreateOperation", CLUSTER_STANDARD),

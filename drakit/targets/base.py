@@ -181,6 +181,14 @@ class Target(Protocol):
         """Lift what protects the stack from being destroyed, and take out of the state what is kept; agreed to."""
         ...
 
+    async def kept_back(self, stack: Stack, arns: Collection[str]) -> Mapping[str, str]:
+        """What an earlier `down` kept and Terraform would make a second time: the address of each, and its id.
+
+        Args:
+            arns: the AWS names of what is in Terraform's state.
+        """
+        ...
+
     def check(self, stack: Stack, workspace: Workspace) -> None:
         """Refuse, before anything is changed, what this target cannot do with the stack as it is.
 

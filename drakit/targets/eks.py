@@ -67,7 +67,7 @@ from drakit.targets.base import (
 )
 from drakit.targets.blueprints import check_blueprint
 from drakit.targets.eks_place import require_here
-from drakit.targets.eks_teardown import Teardown
+from drakit.targets.eks_teardown import Teardown, kept_logs
 from drakit.targets.jark_plan import plan_checks
 from drakit.targets.jark_variables import jark_variables
 from drakit.terraform import Terraform
@@ -146,6 +146,10 @@ class EksTarget:
 
     async def unlock(self, terraform: Terraform, keep: Keep) -> None:
         await self._teardown.unlock(terraform, keep)
+
+    async def kept_back(self, stack: Stack, arns: Collection[str]) -> Mapping[str, str]:
+        # A blueprint of one's own may have no log group, or call it otherwise.
+        return await kept_logs(self._aws, stack, arns) if stack.blueprint == self.blueprint else {}
 
     def check(self, stack: Stack, workspace: Workspace) -> None:
         # The rest of what stands in the way is AWS's to tell: see `preflight`.

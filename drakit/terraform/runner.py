@@ -1,9 +1,10 @@
 """Driving Terraform or OpenTofu in one folder."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from python_terraform import IsFlagged
@@ -38,6 +39,8 @@ LONGEST = 7200.0
 SILENCE = 900.0
 """Seconds without a word after which Terraform hangs: it tells every ten seconds of what it waits for, but not of calls
 that it repeats because AWS is slowing it down, 25 times each."""
+ADOPTED = "adopted.tf.json"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 Result = TypeVar("Result")
 
@@ -107,10 +110,17 @@ class Terraform:
         var_file: Path | None,
         replace: Sequence[str] = (),
         on_event: OnEvent | None = None,
+        adopt: Mapping[str, str] = NOTHING,
     ) -> Plan:
-        """What an apply would do; saved in `out` when that is given. `replace` names resources to be made anew."""
+        """What an apply would do; saved in `out` when that is given.
+
+        Args:
+            replace: addresses of resources to be made anew.
+            adopt: what is there and not in the state: the address of the resource that each becomes, and its id.
+        """
         options = {"out": str(out) if out else None, "detailed_exitcode": IsFlagged}
-        status, seen = await self._stream("plan", on_event, **options, **_variables(var_file, replace))
+        with self._adopting(adopt):
+            status, seen = await self._stream("plan", on_event, **options, **_variables(var_file, replace))
         return seen.plan(changed=status == 2, path=out)
 
     async def apply(
@@ -119,17 +129,24 @@ class Terraform:
         replace: Sequence[str] = (),
         on_event: OnEvent | None = None,
         plan_file: Path | None = None,
+        adopt: Mapping[str, str] = NOTHING,
     ) -> ApplySummary:
-        """Make what the configuration says, or exactly what `plan_file` says; that one holds its variables already."""
+        """Make what the configuration says, or exactly what `plan_file` says; that one holds its variables already.
+
+        The others are as in `plan`.
+        """
         if plan_file:
             _, seen = await self._stream("apply", on_event, str(plan_file))
         else:
             await self._mend(var_file, on_event)
-            _, seen = await self._stream("apply", on_event, auto_approve=IsFlagged, **_variables(var_file, replace))
+            options = {"auto_approve": IsFlagged, **_variables(var_file, replace)}
+            with self._adopting(adopt):
+                _, seen = await self._stream("apply", on_event, **options)
         return seen.applied()
 
     async def destroy(self, var_file: Path | None, on_event: OnEvent | None = None) -> ApplySummary:
         """Destroy everything in the state."""
+        (self._folder / ADOPTED).unlink(missing_ok=True)  # of an apply that was killed
         _, seen = await self._stream("destroy", on_event, auto_approve=IsFlagged, **_variables(var_file))
         return seen.applied()
 
@@ -178,6 +195,18 @@ class Terraform:
             return False
         await self._change("force-unlock", holder.id, force=IsFlagged)
         return True
+
+    @contextmanager
+    def _adopting(self, things: Mapping[str, str]) -> Iterator[None]:
+        """Have Terraform import things while it plans: `terraform import` takes no count of what is yet to be made."""
+        file = self._folder / ADOPTED
+        try:
+            if things:
+                blocks = [{"to": address, "id": each} for address, each in things.items()]
+                write_atomically(file, json.dumps({"import": blocks}))
+            yield
+        finally:
+            file.unlink(missing_ok=True)  # Terraform insists on what it names, also when that is to go
 
     async def _mend(self, var_file: Path | None, on_event: OnEvent | None) -> None:
         if self._whole is None or not self.state_exists():

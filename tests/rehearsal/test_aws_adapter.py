@@ -193,7 +193,7 @@ async def test_what_a_stack_costs(emulated_aws: str) -> None:
     assert prices.problem == ""
     assert {item.name: item.hourly for item in cost.items} == {
         "EKS control plane": 0.6, "core: m5.xlarge": 0.384, "g6: g6.4xlarge": 1.3232, "NAT gateway": 0.045,
-        "EBS gp3": 0.08,
+        "public IPv4 address": 0.005, "EBS gp3": 0.08, "KMS key": 0.00137,
     }  # fmt: skip
     assert cost.unknown == ()
 

@@ -26,6 +26,7 @@ __all__ = ["emulator", "interruptible", "without_faults"]
 pytestmark = pytest.mark.sandbox
 
 NAME = "gone"
+LOGS = f"/aws/eks/{NAME}/cluster"
 STACK = {
     "target": "eks",
     "name": NAME,
@@ -162,8 +163,23 @@ def end(pid: int) -> None:
     eventually(lambda: component.is_running() and component.status() != psutil.STATUS_ZOMBIE, lambda runs: not runs)
 
 
+def test_logs_that_were_kept_are_taken_back(emulator: Emulator, place: AwsPlace) -> None:
+    logs = emulator.client("logs")
+    logs.create_log_group(logGroupName=LOGS, tags={"drakit/stack": NAME})
+    logs.create_log_stream(logGroupName=LOGS, logStreamName="of-an-earlier-cluster")
+
+    (change,) = (each for each in place.ok("plan").result["changes"] if "log_group" in each["address"])
+    assert change["action"] in ("import", "update")
+    up = place.ok("up", "--yes")
+
+    assert f"taking back {LOGS}, which was kept" in up.stderr
+    streams = logs.describe_log_streams(logGroupName=LOGS)["logStreams"]
+    assert "of-an-earlier-cluster" in {each["logStreamName"] for each in streams}
+    assert logs.describe_log_groups(logGroupNamePrefix=LOGS)["logGroups"][0]["retentionInDays"] == 90
+    assert "taking back" not in place.ok("up", "--yes").stderr
+
+
 def test_what_goes_is_shown_before_anything_does(emulator: Emulator, place: AwsPlace) -> None:
-    place.ok("up", "--yes")
     populate(emulator, place)
     place.ok("demo", "basic", "--keep")
     before = emulator.inventory()

@@ -11,9 +11,7 @@ from drakit.aws.versions import Support, eks_versions
 
 _OF_THE_TABLE = {
     "load balancer": pricetable.LOAD_BALANCER,
-    "public IPv4 address": pricetable.PUBLIC_ADDRESS,
     "VPC endpoint": pricetable.INTERFACE_ENDPOINT,
-    "KMS key": pricetable.KEY / HOURS_PER_MONTH,
 }
 
 
@@ -40,4 +38,8 @@ async def _hourly(aws: Aws, prices: Prices, charge: Charge) -> float | None:
         return (await prices.control_plane(version.support if version else Support.STANDARD)).usd
     if charge.what == "NAT gateway":
         return (await prices.nat_gateway()).usd
+    if charge.what == "public IPv4 address":
+        return (await prices.public_address()).usd
+    if charge.what == "KMS key":
+        return round((await prices.key()).usd / HOURS_PER_MONTH, 6)
     return round((await prices.gp3()).usd * charge.amount / HOURS_PER_MONTH, 6)

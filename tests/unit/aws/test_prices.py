@@ -30,12 +30,19 @@ OFFERED = {
     "NGW:NatGateway": product("USW2-NatGateway-Hours", 0.05),
     "gp3": product("USW2-EBS:VolumeUsage.gp3", 0.073),
 }
-EKS = [product("USW2-AmazonEKS-Hours:perCluster", 0.1), product("USW2-AmazonEKS-Hours:extendedSupport", 0.5)]
+WHOLE = {
+    "AmazonEKS": [
+        product("USW2-AmazonEKS-Hours:perCluster", 0.1),
+        product("USW2-AmazonEKS-Hours:extendedSupport", 0.5),
+    ],
+    "AmazonVPC": [product("USW2-PublicIPv4:IdleAddress", 9.0), product("USW2-PublicIPv4:InUseAddress", 0.006)],
+    "awskms": [product("USW2-KMS-Requests", 9.0), product("us-west-2-KMS-Keys", 1.46)],
+}
 
 
 def get_products(**parameters: Any) -> dict[str, Any]:
-    if parameters["ServiceCode"] == "AmazonEKS":
-        return {"PriceList": EKS}
+    if products := WHOLE.get(parameters["ServiceCode"]):
+        return {"PriceList": products}
     filters = {each["Field"]: each["Value"] for each in parameters["Filters"]}
     assert filters["regionCode"] == "us-west-2"
     wanted = filters.get("instanceType") or filters.get("group") or filters["volumeApiName"]
@@ -160,10 +167,11 @@ async def test_what_a_stack_costs_by_item(fake_aws) -> None:
     )
     assert {item.name: item.hourly for item in cost.items} == {
         "EKS control plane": 0.6, "core: m5.xlarge": 0.384, "g6: g6.4xlarge": 3.0, "p4d: p4d.24xlarge": 0.0,
-        "new: b300.48xlarge": None, "NAT gateway": 0.1, "EBS gp3": 0.073,
+        "new: b300.48xlarge": None, "NAT gateway": 0.1, "public IPv4 address": 0.012, "EBS gp3": 0.073,
+        "KMS key": 0.002,
     }  # fmt: skip
-    assert cost.hourly == pytest.approx(4.157)
-    assert cost.monthly == pytest.approx(4.157 * 730, abs=0.01)
+    assert cost.hourly == pytest.approx(4.171)
+    assert cost.monthly == pytest.approx(4.171 * 730, abs=0.01)
     assert cost.unknown == ("new: b300.48xlarge",)
     # m5.xlarge is not among the API's products here.
     assert cost.origins == ("AWS Pricing API, 2026-11-23", "drakit's table, us-east-1, 2026-07-01")
@@ -172,7 +180,9 @@ async def test_what_a_stack_costs_by_item(fake_aws) -> None:
 
 async def test_standard_support_and_nothing_else(fake_aws) -> None:
     cost = await hourly_cost(Prices(fake_aws(DENIED), None, now=lambda: NOW), [Nodes("g6", "g6.4xlarge", 0)])
-    assert [(item.name, item.hourly) for item in cost.items] == [("EKS control plane", 0.1), ("g6: g6.4xlarge", 0.0)]
+    assert [(item.name, item.hourly) for item in cost.items] == [
+        ("EKS control plane", 0.1), ("g6: g6.4xlarge", 0.0), ("KMS key", 0.00137),
+    ]  # fmt: skip
 
 
 def test_the_table_knows_what_the_catalogue_does() -> None:

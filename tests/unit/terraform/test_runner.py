@@ -77,6 +77,27 @@ async def test_exactly_the_saved_plan_is_applied(make: Make, folder: Path) -> No
     assert raised.value.code == "plan-stale"
 
 
+async def test_what_is_there_is_taken_into_the_state(make: Make, folder: Path) -> None:
+    terraform = make('resource "terraform_data" "kept" {\n}\n')
+    await terraform.init(silent)
+    kept = {"terraform_data.kept": "of-old"}
+    plan = await terraform.plan(folder / "saved.tfplan", None, adopt=kept)
+    assert ([(each.address, each.action) for each in plan.changes], plan.add) == (
+        [("terraform_data.kept", "import")],
+        0,
+    )
+    assert not await terraform.resources()
+
+    assert (await terraform.apply(None, adopt=kept)).added == 0
+    (resource,) = (await terraform.state())["resources"]
+    assert resource["instances"][0]["attributes"]["id"] == "of-old"
+    # Both left no word of it behind, nor does one that was killed when all of that is to go.
+    assert not (folder / runner.ADOPTED).exists()
+    (folder / runner.ADOPTED).write_text('{"import": [{"to": "terraform_data.gone", "id": "of-old"}]}')
+    assert (await terraform.destroy(None)).destroyed == 1
+    assert not (folder / runner.ADOPTED).exists()
+
+
 async def test_a_change_of_outputs_alone_is_a_change(make: Make) -> None:
     terraform = make('output "a" { value = 1 }')
     await terraform.init(silent)
