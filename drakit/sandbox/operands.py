@@ -13,6 +13,12 @@ MIG_MANAGER_APP = "nvidia-mig-manager"
 GPU_RESOURCE = "nvidia.com/gpu"
 DEFAULT_MIG_CONFIG = ALL_DISABLED
 """What the operator labels a node with that has no MIG configuration: migManager.config.default of its chart."""
+_APPS = frozenset({OPERATOR_APP, NFD_APP, DEVICE_PLUGIN_APP, MIG_MANAGER_APP})
+
+
+def is_operand(pod: Object) -> bool:
+    """Whether nodes have something from this pod once it runs."""
+    return _app(pod) in _APPS
 
 
 def running_apps(pods: Iterable[Object]) -> frozenset[str]:

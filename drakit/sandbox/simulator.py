@@ -27,7 +27,7 @@ from drakit.sandbox.layout import Layout
 from drakit.sandbox.machines import NODE_LABEL, gpus_of, node_name, node_object
 from drakit.sandbox.migmanager import configure, has_work, machine_of
 from drakit.sandbox.nodegroups import LABEL, NODE_GROUP_LABEL, NodeGroup
-from drakit.sandbox.operands import MIG_MANAGER_APP, app_on, extended_resources, node_labels, running_apps
+from drakit.sandbox.operands import MIG_MANAGER_APP, app_on, extended_resources, is_operand, node_labels, running_apps
 from drakit.sandbox.podstatus import is_deleted, now_utc, stamp
 
 LEASE_SECONDS = 40
@@ -119,7 +119,7 @@ class Simulator:
         if ("", node) not in self._nodes.objects:
             return
         self.kubelet.take(pod)
-        if is_plugin(pod):
+        if is_plugin(pod) or is_operand(pod):
             self._wake.set()
 
     def _pod_deleted(self, pod: Object) -> None:

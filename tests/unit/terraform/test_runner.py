@@ -280,12 +280,12 @@ async def nothing_stays(folder: Path) -> bool:
 async def test_a_terraform_that_hangs(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, limit: str, said: str, heeds: bool
 ) -> None:
-    monkeypatch.setattr(runner, limit, 1.0)
-    monkeypatch.setattr(process, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(runner, limit, 2.0)
+    monkeypatch.setattr(process, "GRACE_SECONDS", 30.0 if heeds else 0.2)
     answer = "echo SIGINT >> signals; exit 1" if heeds else ""
     hanging = stand_in(tmp_path, f"trap '{answer}' INT\nwhile :; do sleep 0.1; done")
     terraform = Terraform(hanging, folder, tmp_path / "logs")
-    with pytest.raises(TimedOut, match=f"terraform {said} 1 s and was stopped") as raised:
+    with pytest.raises(TimedOut, match=f"terraform {said} 2 s and was stopped") as raised:
         await terraform.apply(None)
     assert raised.value.code == "terraform-hangs"
     assert "again" in str(raised.value.hint)
