@@ -1,8 +1,9 @@
 """Terraform's part of a stack: the blueprint copied, its variables rendered, Terraform driven."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from drakit.commands.session import Session
 from drakit.engine.events import Report
@@ -20,7 +21,7 @@ from drakit.targets.blueprints import (
 )
 from drakit.terraform import Plan, Terraform
 from drakit.terraform.events import TerraformEvent, describe
-from drakit.terraform.state import arns_in
+from drakit.terraform.state import arns_in, managed
 from drakit.terraform.tfvars import render_tfvars
 from drakit.tools import HELM, TERRAFORM, FoundTool, Tool, ensure
 
@@ -106,22 +107,24 @@ async def render(session: Session, tools: Mapping[str, FoundTool]) -> bool:
 
 async def _require_here_if_known(session: Session, terraform: Terraform) -> None:
     try:
-        arns = await _arns(session, terraform)
+        arns = arns_in(await _state(session, terraform))
     except DrakitError:
         return  # what is rendered now may be what it takes to read the state; it is asked for again
     await session.target.require_here(arns)
 
 
-async def _kept(session: Session, terraform: Terraform) -> Mapping[str, str]:
-    """What an earlier `down` kept, once it is sure that the state is of this place."""
-    arns = await _arns(session, terraform)
-    await session.target.require_here(arns)
-    return await session.target.kept_back(session.stack, arns)
+async def _begin(session: Session, terraform: Terraform, report: Report) -> Mapping[str, str]:
+    """Prepare Terraform for a stack that is where its state says. Returns what an earlier `down` kept, by address."""
+    kept, _ = await asyncio.gather(session.target.kept_back(session.stack), terraform.init(report))
+    state = await _state(session, terraform)
+    await session.target.require_here(arns_in(state))
+    known = {f"{resource['type']}.{resource['name']}" for resource, _ in managed(state)}
+    return {address: thing for address, thing in kept.items() if address not in known}
 
 
-async def _arns(session: Session, terraform: Terraform) -> Collection[str]:
-    """What in Terraform's state is somewhere; nothing of what costs nothing."""
-    return arns_in(await terraform.state()) if session.target.costs_money else ()
+async def _state(session: Session, terraform: Terraform) -> Mapping[str, Any]:
+    """Terraform's state of what is somewhere; empty for what costs nothing."""
+    return await terraform.state() if session.target.costs_money else {}
 
 
 async def apply(session: Session, terraform: Terraform, report: Report, plan_file: Path | None = None) -> bool:
@@ -133,8 +136,7 @@ async def apply(session: Session, terraform: Terraform, report: Report, plan_fil
     Raises:
         PreflightError: what is in Terraform's state is in another place than the stack.
     """
-    await terraform.init(report)
-    kept = await _kept(session, terraform)
+    kept = await _begin(session, terraform, report)
     on_event = _progress(report)
     try:
         if plan_file:
@@ -156,8 +158,7 @@ async def make_plan(session: Session, terraform: Terraform, out: Path, report: R
     Raises:
         PreflightError: what is in Terraform's state is in another place than the stack.
     """
-    await terraform.init(report)
-    kept = await _kept(session, terraform)
+    kept = await _begin(session, terraform, report)
     replace = await drifted(session, terraform)
     report("planning")
     return await terraform.plan(out, var_file(session), replace, adopt=kept)

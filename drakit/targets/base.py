@@ -181,12 +181,8 @@ class Target(Protocol):
         """Lift what protects the stack from being destroyed, and take out of the state what is kept; agreed to."""
         ...
 
-    async def kept_back(self, stack: Stack, arns: Collection[str]) -> Mapping[str, str]:
-        """What an earlier `down` kept and Terraform would make a second time: the address of each, and its id.
-
-        Args:
-            arns: the AWS names of what is in Terraform's state.
-        """
+    async def kept_back(self, stack: Stack) -> Mapping[str, str]:
+        """What `down` keeps when asked although Terraform makes it: of what is there the address, and the id."""
         ...
 
     def check(self, stack: Stack, workspace: Workspace) -> None:

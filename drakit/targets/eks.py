@@ -147,9 +147,9 @@ class EksTarget:
     async def unlock(self, terraform: Terraform, keep: Keep) -> None:
         await self._teardown.unlock(terraform, keep)
 
-    async def kept_back(self, stack: Stack, arns: Collection[str]) -> Mapping[str, str]:
+    async def kept_back(self, stack: Stack) -> Mapping[str, str]:
         # A blueprint of one's own may have no log group, or call it otherwise.
-        return await kept_logs(self._aws, stack, arns) if stack.blueprint == self.blueprint else {}
+        return await kept_logs(self._aws, stack) if stack.blueprint == self.blueprint else {}
 
     def check(self, stack: Stack, workspace: Workspace) -> None:
         # The rest of what stands in the way is AWS's to tell: see `preflight`.

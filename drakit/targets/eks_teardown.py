@@ -140,14 +140,13 @@ class Teardown:
         await wait_for_update(self._aws, self._stack.name, update, timeout=timeout, nodegroup=group.name)
 
 
-async def kept_logs(aws: Aws, stack: Stack, arns: Collection[str]) -> Mapping[str, str]:
+async def kept_logs(aws: Aws, stack: Stack) -> Mapping[str, str]:
     """See `drakit.targets.base.Target.kept_back`: the log group of the control plane, as `--keep-logs` leaves it."""
     name = f"/aws/eks/{stack.name}/cluster"
-    if any(arn.endswith(f":log-group:{name}") for arn in arns):
-        return {}
-    found = await aws.collect("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=name)
-    for arn in (each["arn"].removesuffix(":*") for each in found if each["logGroupName"] == name):
-        answer = await aws.call_if_any("logs", "list_tags_for_resource", resourceArn=arn)
-        if answer and answer["tags"].get(STACK_TAG) == stack.name:
-            return {LOG_GROUP: name}
+    with contextlib.suppress(ClusterError):  # what stands in the way Terraform tells
+        found = await aws.collect("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=name)
+        for arn in (each["arn"].removesuffix(":*") for each in found if each["logGroupName"] == name):
+            answer = await aws.call_if_any("logs", "list_tags_for_resource", resourceArn=arn)
+            if answer and answer["tags"].get(STACK_TAG) == stack.name:
+                return {LOG_GROUP: name}
     return {}

@@ -97,7 +97,7 @@ class SandboxTarget:
     async def require_here(self, arns: Collection[str]) -> None:
         """A sandbox is where its folder is."""
 
-    async def kept_back(self, stack: Stack, arns: Collection[str]) -> Mapping[str, str]:
+    async def kept_back(self, stack: Stack) -> Mapping[str, str]:
         return {}
 
     def drifted(self, workspace: Workspace) -> Sequence[str]:

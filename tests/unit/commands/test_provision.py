@@ -110,7 +110,11 @@ def moved(root: Path, monkeypatch: pytest.MonkeyPatch, terraform: OfOregon, regi
     assert isinstance(made.target, EksTarget)
     arn = "arn:aws:iam::123456789012:user/me"
     made.target._aws = FakeAws(
-        {("sts", "get_caller_identity"): {"Account": "123456789012", "Arn": arn, "UserId": "AIDA"}}, region
+        {
+            ("sts", "get_caller_identity"): {"Account": "123456789012", "Arn": arn, "UserId": "AIDA"},
+            ("logs", "describe_log_groups"): {"logGroups": []},
+        },
+        region,
     )
     monkeypatch.setattr(provision, "terraform_of", lambda *_: terraform)
     return made

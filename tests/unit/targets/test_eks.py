@@ -372,3 +372,39 @@ async def test_the_price_of_a_node(target: Any, monkeypatch: pytest.MonkeyPatch,
     assert prices["p4d"] == pytest.approx(0.08 * ROOT_VOLUME_GIB / 730, abs=1e-5)
     assert prices["g6"] - prices["p4d"] == pytest.approx(0.8048)
     assert prices["dear"] == math.inf
+
+
+LOG_GROUPS, LOG_TAGS = ("logs", "describe_log_groups"), ("logs", "list_tags_for_resource")
+LOGS = "/aws/eks/mine/cluster"
+
+
+@pytest.mark.parametrize(
+    ("names", "tags", "kept"),
+    [
+        ([LOGS], {"drakit/stack": "mine"}, True),
+        ([f"{LOGS}-old", LOGS], {"drakit/stack": "mine"}, True),
+        ([f"{LOGS}-old"], {"drakit/stack": "mine"}, False),
+        ([LOGS], {"drakit/stack": "another"}, False),
+        ([LOGS], {}, False),  # EKS made it, or somebody else did
+        ([], {}, False),
+    ],
+)
+async def test_only_logs_with_the_stacks_tag_were_kept(
+    target: Any, names: list[str], tags: dict[str, str], kept: bool
+) -> None:
+    arn = "arn:aws:logs:us-west-2:123456789012:log-group:{}:*"
+    found = [{"logGroupName": name, "arn": arn.format(name)} for name in names]
+    made, aws = target({LOG_GROUPS: {"logGroups": found}, LOG_TAGS: {"tags": tags}})
+    assert await made.kept_back(STACK) == ({"aws_cloudwatch_log_group.cluster": LOGS} if kept else {})
+    assert all(given["resourceArn"].endswith(LOGS) for _, given in did(aws, LOG_TAGS))
+
+
+async def test_a_blueprint_of_ones_own_may_have_no_logs(target: Any) -> None:
+    made, aws = target({})
+    assert await made.kept_back(STACK.model_copy(update={"blueprint": "./mine"})) == {}
+    assert aws.asked == []
+
+
+async def test_logs_that_may_not_be_asked_for(target: Any) -> None:
+    made, _ = target({LOG_GROUPS: ("AccessDeniedException", "no")})
+    assert await made.kept_back(STACK) == {}
