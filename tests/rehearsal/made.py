@@ -51,18 +51,29 @@ def make_network(emulator: Emulator, tags: Mapping[str, str], region: str = REGI
 
 def make_stack(emulator: Emulator, name: str, region: str = REGION) -> Made:
     """Everything that a stack may leave, but its cluster: of the blueprint's, and of controllers, EKS and AWS."""
+    made = make_beginning(emulator, name, region)
+    make_rest(emulator, made)
+    return made
+
+
+def make_beginning(emulator: Emulator, name: str, region: str = REGION) -> Made:
+    """What comes before a stack's cluster, and so tells what is older than it."""
     tags = {"drakit/stack": name}
     made = Made(name, region, *make_network(emulator, tags, region))
-    # First, as a stack's is: it tells what is older.
     _key(emulator, made, tags)
+    _identities(emulator, made, tags)
+    return made
+
+
+def make_rest(emulator: Emulator, made: Made) -> None:
+    """What comes after a stack's cluster: some of it only names that."""
+    tags = {"drakit/stack": made.name}
     _ways_out(emulator, made, tags)
     _groups(emulator, made, tags)
     _balancers(emulator, made)
     _machines(emulator, made, tags)
     _disks(emulator, made, tags)
-    _identities(emulator, made, tags)
     _logs(emulator, made, tags)
-    return made
 
 
 def _ways_out(emulator: Emulator, made: Made, tags: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from drakit.aws.leftovers.kinds import KINDS
 from drakit.aws.session import Aws
 from drakit.errors import ClusterError
 from tests.rehearsal.emulator import REGION, Emulator, emulator, make_cluster, make_network, without_faults
-from tests.rehearsal.made import TRUST, Made, make_stack, pairs, spec
+from tests.rehearsal.made import TRUST, Made, make_beginning, make_rest, make_stack, pairs, spec
 from tests.rehearsal.made import make_network as make_tagged_network
 
 __all__ = ["emulator", "without_faults"]
@@ -70,7 +70,7 @@ async def swept(name: str, keep: Keep | None = None, timeout: float = TIMEOUT) -
 @functools.cache
 def client_of(service: str) -> Any:
     """A client for its model alone: each takes 100 ms."""
-    return boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
+    return boto3.Session().client(service, region_name=REGION)
 
 
 def assert_can_be_typed(command: str) -> None:
@@ -352,7 +352,7 @@ async def test_no_time_at_all(emulator: Emulator) -> None:
 async def test_a_cluster_goes_with_its_node_groups_and_a_foreign_one_stays(emulator: Emulator) -> None:
     eks, tags, said = emulator.client("eks"), {"drakit/stack": "clustered"}, list[str]()
     others = everything(emulator)
-    made = make_stack(emulator, "clustered")
+    made = make_beginning(emulator, "clustered")
     role = f"arn:aws:iam::123456789012:role/clustered-{REGION}"
     eks.create_cluster(
         name="clustered",
@@ -363,6 +363,7 @@ async def test_a_cluster_goes_with_its_node_groups_and_a_foreign_one_stays(emula
         tags=tags,
     )
     eks.get_waiter("cluster_active").wait(name="clustered", WaiterConfig={"Delay": 1})
+    make_rest(emulator, made)
     eks.create_nodegroup(
         clusterName="clustered",
         nodegroupName="core-1",

@@ -53,7 +53,7 @@ def test_botocore_signs_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     import boto3
     from botocore.awsrequest import AWSRequest
 
-    client = boto3.client("sts", region_name="us-west-2")
+    client = boto3.Session().client("sts", region_name="us-west-2")
 
     def add(request: AWSRequest, **_: Any) -> None:
         request.headers["x-k8s-aws-id"] = "jark"
