@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,8 @@ from drakit.errors import ClusterError, TimedOut
 STACK_TAG, NODE_GROUP_TAG = "drakit/stack", "drakit/node-group"
 """On everything that the blueprint makes, and on node groups; the values are the names in the stack file."""
 CREATION_PAUSE_SECONDS = 2.0
+LONGEST_CREATION_SECONDS = 2700.0
+"""EKS takes 8 to 15 minutes for a cluster."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
 """Between two looks at an update: EKS has nothing to watch, and counts calls."""
 
@@ -102,8 +105,16 @@ async def was_created(aws: Aws, name: str) -> bool:
 
     Raises:
         ClusterError: EKS cannot be asked.
+        TimedOut: EKS does not come to an end with it.
     """
+    started = time.monotonic()
     while (cluster := await find_cluster(aws, name)) is not None and cluster.status == "CREATING":
+        if time.monotonic() - started > LONGEST_CREATION_SECONDS:
+            raise TimedOut(
+                f"EKS has been making the cluster {name} for {LONGEST_CREATION_SECONDS / 60:.0f} minutes.",
+                hint="Run the same command again, or ask AWS's support: only EKS can end this.",
+                code="aws-cluster-creating",
+            )
         await asyncio.sleep(CREATION_PAUSE_SECONDS)
     return cluster is not None and cluster.status in ("ACTIVE", "UPDATING")
 

@@ -148,7 +148,8 @@ _KINDS = (
         "it is in use, or being changed",
         "Wait until that is done and run the same command again.",
         ("ResourceInUseException", "ResourceInUse", "DependencyViolation", "*.InUse", "ConflictException",
-         "DeleteConflict", "OperationInProgress", "ScalingActivityInProgress", "IncorrectState"),
+         "DeleteConflict", "OperationInProgress", "OperationAbortedException", "ResourceContention",
+         "ScalingActivityInProgress", "IncorrectState"),
     ),
     _Kind(
         "aws-region-unknown",
@@ -168,6 +169,7 @@ _KINDS = (
         "AWS had a fault of its own",
         "Run the same command again; https://health.aws.amazon.com shows known faults.",
         ("InternalError", "InternalFailure", "InternalServerError", "InternalServerException", "ServerException",
+         "InternalServiceException", "KMSInternalException", "DependencyTimeoutException", "ServiceFailure",
          "ServiceUnavailable", "ServiceUnavailableException", "Unavailable", "500", "502", "503", "504"),
     ),
 )  # fmt: skip
@@ -275,6 +277,9 @@ def _by_words(aws_code: str, words: str) -> _Kind | None:
     # EKS's code for a name that is taken is also that for a thing that is being changed.
     if aws_code == "ResourceInUseException" and "already exists" in words:
         return _by_name(["EntityAlreadyExists"])
+    # EC2 on an address or interface that a service of AWS's still holds; with bad credentials its words are others.
+    if aws_code == "AuthFailure" and "permission to access the specified resource" in words:
+        return _by_name(["ResourceInUse"])
     # EC2 has several codes for a CIDR block that is taken.
     if "cidr" in words and "conflicts with" in words:
         return _by_name(["EntityAlreadyExists"])

@@ -15,7 +15,19 @@ from drakit.aws.clusters import (
     wait_for_update,
     was_created,
 )
-from drakit.aws.leftovers import Keep, Leftover, Scope, clear, inventory, look_alikes, scope_of, stacks_in, sweep
+from drakit.aws.leftovers import (
+    Keep,
+    Leftover,
+    Scope,
+    belongs,
+    clear,
+    inventory,
+    log_groups,
+    look_alikes,
+    scope_of,
+    stacks_in,
+    sweep,
+)
 from drakit.aws.prices import Prices
 from drakit.aws.reservations import reservations
 from drakit.aws.session import Aws
@@ -96,11 +108,14 @@ class Teardown:
         """See `drakit.targets.base.Target.kept`."""
         kept = []
         named = {group.reservation.id for group in self._stack.node_groups.values() if group.reservation}
-        with contextlib.suppress(ClusterError):  # who may not ask for them has none to care for
+        try:
             for each in await reservations(self._aws):
                 own = each.id in named or (STACK_TAG, self._stack.name) in each.tags
                 if own and each.state not in _OVER:
                     kept.append(Kept(RESERVATION, each.id, "drakit cancels none"))
+        except ClusterError as error:
+            why = f"drakit cancels none, and could not ask for its state: {error.message}"
+            kept += [Kept(RESERVATION, each, why) for each in sorted(named) or ["?"]]
         scope = await self._scope()
         kept += [Kept(each.kind, each.id, ALIKE) for each in await look_alikes(self._aws, scope)]
         if keep != Keep():
@@ -141,12 +156,13 @@ class Teardown:
 
 
 async def kept_logs(aws: Aws, stack: Stack) -> Mapping[str, str]:
-    """See `drakit.targets.base.Target.kept_back`: the log group of the control plane, as `--keep-logs` leaves it."""
+    """See `drakit.targets.base.Target.kept_back`: the log group of the control plane.
+
+    `--keep-logs` leaves it, and EKS may make it once more, without a tag, for what it writes after the cluster's end.
+    """
     name = f"/aws/eks/{stack.name}/cluster"
     with contextlib.suppress(ClusterError):  # what stands in the way Terraform tells
-        found = await aws.collect("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=name)
-        for arn in (each["arn"].removesuffix(":*") for each in found if each["logGroupName"] == name):
-            answer = await aws.call_if_any("logs", "list_tags_for_resource", resourceArn=arn)
-            if answer and answer["tags"].get(STACK_TAG) == stack.name:
-                return {LOG_GROUP: name}
+        scope = await scope_of(aws, stack.name)
+        if any(each.id == name and belongs(scope, each) for each in await log_groups(aws, scope)):
+            return {LOG_GROUP: name}
     return {}

@@ -183,6 +183,17 @@ class Terraform:
         """Whether there is a state: a local one that is not empty, or a backend that keeps it elsewhere."""
         return bool(_size(self._folder / STATE)) or self._backend() != "local"
 
+    async def require_unlocked(self) -> None:
+        """Go on only if no other Terraform holds a state that a backend keeps; one in the folder is this machine's.
+
+        Raises:
+            Locked: naming the holder.
+        """
+        if self._backend() == "local" or not (resources := await self.resources()):
+            return
+        # It takes the lock, and writes nothing.
+        await self._change("state rm", resources[0], dry_run=IsFlagged, lock_timeout=LOCK_TIMEOUT)
+
     async def recover_lock(self, holder: Holder | None = None) -> bool:
         """Release the state's lock if its holder is dead, and say whether that was done.
 

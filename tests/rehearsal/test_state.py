@@ -184,6 +184,10 @@ def test_a_state_in_a_bucket(without_faults: Emulator, place: AwsPlace) -> None:
     assert held.error["details"]["lock"]["id"] == lock
     advice = shlex.split(held.error["hint"].split("`")[1])
     assert bucket.keys() == {"", ".tflock"}
+    there = without_faults.inventory()
+    held = place("down", "--yes")
+    assert (held.status, held.error["code"]) == (7, "state-locked")
+    assert without_faults.inventory() == there
     subprocess.run(advice, input=b"yes\n", check=True, env={**os.environ, **place.environment}, timeout=120)
     assert bucket.keys() == {""}
 

@@ -1,11 +1,15 @@
 """Load balancers of both generations, and target groups: made by controllers in the cluster, unknown to Terraform."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from drakit.aws.errors import NOT_FOUND
 from drakit.aws.leftovers.asked import batches
 from drakit.aws.leftovers.found import Call, Charge, Found
 from drakit.aws.leftovers.scope import Scope, tags_of
 from drakit.aws.session import Aws
+from drakit.errors import ClusterError
 
 _DESCRIBED_AT_ONCE = 20
 """Load balancers and target groups whose tags one call tells."""
@@ -71,10 +75,18 @@ async def target_groups(aws: Aws, scope: Scope) -> list[Found]:
 
 
 async def _tags(aws: Aws, arns: list[str]) -> dict[str, dict[str, str]]:
-    told = await asyncio.gather(
-        *(
-            aws.collect("elbv2", "describe_tags", "TagDescriptions", ResourceArns=some)
-            for some in batches(arns, _DESCRIBED_AT_ONCE)
-        )
-    )
+    told = await asyncio.gather(*(_described(aws, some) for some in batches(arns, _DESCRIBED_AT_ONCE)))
     return {each["ResourceArn"]: tags_of(each.get("Tags")) for some in told for each in some}
+
+
+async def _described(aws: Aws, arns: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The tags of those that there are: where one has gone in the meantime, AWS tells none."""
+    try:
+        return list(await aws.collect("elbv2", "describe_tags", "TagDescriptions", ResourceArns=list(arns)))
+    except ClusterError as error:
+        if error.code != NOT_FOUND:
+            raise
+    if len(arns) == 1:
+        return []
+    half = len(arns) // 2
+    return [*await _described(aws, arns[:half]), *await _described(aws, arns[half:])]

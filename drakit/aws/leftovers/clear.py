@@ -20,10 +20,10 @@ from drakit.aws.session import Aws
 from drakit.engine.events import Report
 
 CLEARED = (
-    "EKS node group", "EKS cluster", "NAT gateway", "load balancer", "target group", "VPC endpoint", "security group",
-    "internet gateway", "subnet", "route table",
+    "EKS node group", "EKS cluster", "NAT gateway", "load balancer", "target group", "VPC endpoint",
+    "network interface", "security group", "internet gateway", "subnet", "route table",
 )  # fmt: skip
-"""What holds on to a VPC or its subnets. Network interfaces go with what made them."""
+"""What holds on to a VPC or its subnets."""
 OF_EKS = "aws:eks:cluster-name"
 """The tag of the security group that EKS makes for a cluster, and removes with it."""
 
@@ -59,5 +59,8 @@ class _Clearing(_Sweep):
         self.met = before | {each.key: None for found in self.own.values() for each in found}
 
     def _is_wanted(self, found: Found) -> bool:
+        # One in use goes with what uses it. A node that has gone may leave those of its pods.
+        if found.kind == "network interface" and found.going:
+            return False
         # A node group's id is Terraform's own: CLUSTER:NAME.
         return not {found.id, f"{found.cluster}:{found.id}"} & set(self.known) and OF_EKS not in found.tags

@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 
 from drakit.aws import clusters as eks
 from drakit.aws.errors import NOT_FOUND
-from drakit.aws.leftovers.found import BEING_DELETED, Call, Charge, Found
+from drakit.aws.leftovers.found import BEING_CHANGED, BEING_DELETED, Call, Charge, Found
 from drakit.aws.leftovers.scope import Scope
 from drakit.aws.leftovers.tagged import tagged
 from drakit.aws.session import Aws
 from drakit.errors import ClusterError
 
+_GOING = {"CREATING": BEING_CHANGED, "UPDATING": BEING_CHANGED, "DELETING": BEING_DELETED}
+"""EKS deletes no cluster while it is making or updating it."""
 _LOG_GROUP = re.compile(r"/aws/(?:eks|containerinsights)/([^/]+)/")
 KEY_DAYS = 7
 """How long a key can still be restored: the shortest that KMS allows, and the blueprint's."""
@@ -32,7 +34,7 @@ async def clusters(aws: Aws, scope: Scope) -> list[Found]:
             cluster["name"],
             (Call("eks", "delete_cluster", {"name": cluster["name"]}),),
             tags=cluster.get("tags", {}),
-            going=BEING_DELETED if cluster.get("status") == "DELETING" else "",
+            going=_GOING.get(cluster.get("status", ""), ""),
             charge=Charge(f"EKS {cluster.get('version', '')}"),
         )
     ]

@@ -10,6 +10,8 @@ from typing import Any
 from drakit.aws.session import Aws
 
 BEING_DELETED = "AWS is deleting it"
+BEING_CHANGED = "AWS is making or changing it"
+AT_WORK = (BEING_DELETED, BEING_CHANGED)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drakit.aws.clusters import STACK_TAG
 from drakit.aws.errors import CREDENTIALS
@@ -48,6 +48,7 @@ class Look:
 
     `alike`: what only names the stack's cluster.
     `unknown`: ARNs with the stack's tag of kinds that drakit does not remove.
+    `cluster`: what the stack's cluster is called, whether it is there or not.
     """
 
     own: Mapping[str, tuple[Found, ...]]
@@ -56,6 +57,7 @@ class Look:
     unknown: tuple[str, ...] = ()
     index: ClusterError | None = None
     alike: tuple[Found, ...] = ()
+    cluster: str = ""
 
 
 async def inventory(
@@ -153,7 +155,7 @@ async def look(aws: Aws, scope: Scope, wanted: Sequence[Kind], *, index: bool = 
             unindexed = error
 
     await asyncio.gather(*(one(kind) for kind in wanted), *([others()] if index else []))
-    return Look(own, tuple(foreign), unseen, unknown, unindexed, tuple(alike))
+    return Look(own, tuple(foreign), unseen, unknown, unindexed, tuple(alike), scope.name)
 
 
 async def leftovers(
@@ -175,11 +177,20 @@ async def leftovers(
         for each in found
     ]
     unseen = [
-        _unseen(aws, kind.name, kind.lists, seen.unseen[kind.name]) for kind in wanted if kind.name in seen.unseen
+        _unseen(aws, kind.name, _listing(kind, seen), seen.unseen[kind.name])
+        for kind in wanted
+        if kind.name in seen.unseen
     ]
     if seen.index:
         unseen.append(_unseen(aws, "tagged resource", _INDEX, seen.index))
     return (*own, *(_unknown(aws, arn) for arn in seen.unknown), *unseen)
+
+
+def _listing(kind: Kind, seen: Look) -> Call:
+    """The call that lists a kind; node groups are listed of a cluster."""
+    if kind.lists.operation != "list_nodegroups":
+        return kind.lists
+    return replace(kind.lists, parameters={"clusterName": seen.cluster})
 
 
 def _unseen(aws: Aws, kind: str, lists: Call, error: ClusterError) -> Leftover:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from drakit.aws.clusters import STACK_TAG
 from drakit.aws.errors import IN_USE, NOT_FOUND, THROTTLED, code_of, quoted
-from drakit.aws.leftovers.found import BEING_DELETED, Call, Found
+from drakit.aws.leftovers.found import AT_WORK, Call, Found
 from drakit.aws.leftovers.inventory import AT_ONCE, Leftover, Look, leftovers, look
 from drakit.aws.leftovers.kinds import Keep, Kind, kinds
 from drakit.aws.leftovers.scope import Scope, clusters_of
@@ -124,11 +124,11 @@ class _Sweep:
         return True
 
     def _only_held(self) -> bool:
-        """Whether nothing is being deleted or will be: all that is left is in use, or waits for what is."""
+        """Whether AWS is at work on nothing, nor will be: all that is left is in use, or waits for what is."""
         if any(map(self._later, self.kinds)):
             return False
         return all(
-            each.going != BEING_DELETED if each.going else self._is_refused(each) or self._waits(kind)
+            each.going not in AT_WORK if each.going else self._is_refused(each) or self._waits(kind)
             for kind in self.kinds
             for each in self.own.get(kind.name, ())
         )

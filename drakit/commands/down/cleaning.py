@@ -38,6 +38,7 @@ from drakit.tools import HELM, find
 
 DEADLINES = {"claims": 60.0, "load-balancers": 300.0, "volumes": 300.0, "releases": 300.0, "nodes": 600.0}
 """Seconds that each step waits at most; `--timeout` makes it less. AWS takes a minute or two for each."""
+RETAINED = {"spec": {"persistentVolumeReclaimPolicy": "Retain"}}
 
 
 class Cleaning:
@@ -52,6 +53,7 @@ class Cleaning:
         self.removed: Counter[str] = Counter()
         self.warnings: list[str] = []
         self._kube: Kube | None = None
+        self._answers = True
         self._api: ResourceApi | None = None
         self._server = ""
 
@@ -97,7 +99,7 @@ class Cleaning:
         return partial(self._try, name, work)
 
     async def _try(self, name: str, work: Callable[[Kube, float, Report], Awaitable[bool]], report: Report) -> bool:
-        if self._kube is None:
+        if self._kube is None or not self._answers:
             return False
         deadline = min(self.session.timeout, DEADLINES.get(name, self.session.timeout))
         try:
@@ -105,9 +107,8 @@ class Cleaning:
         except DrakitError as error:
             self._warn(name, error.message)
             if error.code == "unreachable":
-                # Each of the next would wait for as long as this one.
-                await self._kube.close()
-                self._kube = None
+                # Each of the next would wait for as long as this one; another may be using the connection.
+                self._answers = False
             return not isinstance(error, TimedOut)
 
     async def _demos(self, kube: Kube, timeout: float, report: Report) -> bool:
@@ -142,7 +143,10 @@ class Cleaning:
     async def _volumes(self, kube: Kube, timeout: float, report: Report) -> bool:
         """Claims first; a volume goes with its claim, but where it is to be retained."""
         if self.keep.volumes:
-            return False
+            # A release takes the claims of its chart along.
+            kept = [each for each in await volumes(kube) if not is_retained(each)]
+            await asyncio.gather(*(kube.patch(each.kind, each.obj["metadata"]["name"], RETAINED) for each in kept))
+            return bool(kept)
         makers = await claim_makers(kube)
         await delete(kube, makers)
         await wait_gone(kube, makers, report, timeout)

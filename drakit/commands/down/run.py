@@ -42,6 +42,7 @@ WITHOUT_TERRAFORM = (
     "invalid-configuration",
     "state-damaged",
     "state-newer",
+    "state-bucket-missing",
     IN_USE,
 )
 """What can keep Terraform from its part for good, and not the sweep."""
@@ -89,10 +90,16 @@ class _Down:
             from drakit.commands.down.cleaning import Cleaning
 
             self.cleaning = Cleaning(session, self.keep)
-        if session.workspace.exists() or self.survey.standing.anything:
+        if self.survey.standing.anything or (session.workspace.exists() and not self._is_blind()):
             return True
         self.left = self.survey.standing.goes  # what could not be asked for
         return False
+
+    def _is_blind(self) -> bool:
+        """Whether nothing was seen, and something may be there that nobody has agreed to remove."""
+        if self.survey is None or self.survey.anything or self.survey.known.ids is None or self.agreed.name is not None:
+            return False
+        return is_paid(self.session) and bool(self.survey.standing.goes)
 
     def _has_begun(self) -> bool:
         """Whether an earlier run was already destroying: the cluster was cleaned, and lets nobody in any more."""
@@ -125,6 +132,9 @@ class _Down:
                 raise
             self.known = Known(there=True, trouble=error)
         await self.session.target.require_here(self.known.arns)
+        if self.terraform is not None and self.known.trouble is None:
+            # Or what another machine's `up` is making would go, before Terraform says that it is at work.
+            await self.terraform.require_unlocked()
         if self.survey is not None:
             standing = self.survey.standing
             if self.moving:  # what a killed run had left at work went on after it was seen

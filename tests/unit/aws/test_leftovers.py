@@ -5,13 +5,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drakit.aws.leftovers.clusters import cluster_of_log_group
+from drakit.aws.leftovers.balancers import target_groups
+from drakit.aws.leftovers.clusters import cluster_of_log_group, clusters
 from drakit.aws.leftovers.found import Call, Found
 from drakit.aws.leftovers.identities import region_of_issuer
+from drakit.aws.leftovers.inventory import leftovers, look
 from drakit.aws.leftovers.kinds import KINDS, Keep, kinds
 from drakit.aws.leftovers.scope import Scope, belongs, is_alike
 from drakit.aws.leftovers.tagged import is_known, kind_of
 from drakit.aws.session import Aws
+from tests.unit.aws.conftest import FakeAws, aws_environment
+
+__all__ = ["aws_environment"]
 
 BEGUN = datetime(2026, 11, 1, 12, tzinfo=UTC)
 """When the stack's cluster was made."""
@@ -221,3 +226,35 @@ def test_a_call_as_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     assert '--ip-permissions \'[{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": "sg-2"}]}]\'' in said
     arn = Call("iam", "delete_open_id_connect_provider", {"OpenIDConnectProviderArn": "a"}).command(Aws("eu-west-1"))
     assert "--open-id-connect-provider-arn a" in arn
+
+
+async def test_a_load_balancer_that_somebody_removes_in_the_meantime_hides_no_other() -> None:
+    """AWS refuses to tell the tags of all, then."""
+    arns = [f"arn:aws:elasticloadbalancing:us-west-2:123456789012:targetgroup/t{n}/1" for n in range(5)]
+
+    def tags(**asked: list[str]) -> dict[str, object] | tuple[str, str]:
+        if arns[3] in asked["ResourceArns"]:
+            return ("TargetGroupNotFound", "One or more target groups not found")
+        told = [{"ResourceArn": arn, "Tags": [{"Key": "n", "Value": arn[-3]}]} for arn in asked["ResourceArns"]]
+        return {"TagDescriptions": told}
+
+    groups = {"TargetGroups": [{"TargetGroupArn": arn} for arn in arns]}
+    aws = FakeAws({("elbv2", "describe_target_groups"): groups, ("elbv2", "describe_tags"): tags})
+    found = await target_groups(aws, JARK)
+    assert [each.tags.get("n") for each in found] == ["0", "1", "2", None, "4"]
+
+
+async def test_node_groups_that_could_not_be_listed_come_with_a_command_that_lists_them() -> None:
+    denied = ("AccessDeniedException", "no")
+    aws = FakeAws({("eks", "list_nodegroups"): denied})
+    only = [kind for kind in KINDS if kind.name == "EKS node group"]
+    [left] = await leftovers(aws, await look(aws, JARK, only), only, {}, None)
+    assert not left.checked
+    assert left.remove == "aws eks list-nodegroups --cluster-name jark --region us-west-2"
+
+
+@pytest.mark.parametrize(("status", "going"), [("ACTIVE", False), ("CREATING", True), ("UPDATING", True)])
+async def test_a_cluster_that_is_being_made_cannot_be_deleted_yet(status: str, going: bool) -> None:
+    aws = FakeAws({("eks", "describe_cluster"): {"cluster": {"name": "jark", "status": status}}})
+    [cluster] = await clusters(aws, JARK)
+    assert bool(cluster.going) is going

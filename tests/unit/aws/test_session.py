@@ -9,7 +9,7 @@ from botocore import exceptions
 from botocore.parsers import ResponseParserError
 from botocore.stub import Stubber
 
-from drakit.aws.errors import aws_error, code_of, quoted
+from drakit.aws.errors import aws_error, code_of, quoted, refused
 from drakit.aws.session import Aws, in_thread
 from drakit.errors import ClusterError, ExitCode
 
@@ -55,8 +55,11 @@ async def test_identity() -> None:
         ("InvalidCapacityReservationId.NotFound", "aws-not-found"),
         ("ResourceInUseException", "aws-in-use"),
         ("DependencyViolation", "aws-in-use"),
+        ("OperationAbortedException", "aws-in-use"),
         ("OptInRequired", "aws-region-disabled"),
         ("ServiceUnavailableException", "aws-unavailable"),
+        ("KMSInternalException", "aws-unavailable"),
+        ("AuthFailure", "aws-credentials-invalid"),
         ("InvalidParameterException", "aws-refused"),
     ],
 )
@@ -115,6 +118,13 @@ def test_a_version_that_eks_does_not_have() -> None:
     refused = {"Error": {"Code": "InvalidParameterException", "Message": "unsupported Kubernetes version"}}
     found = aws_error(exceptions.ClientError(refused, "CreateCluster"), "eks", "create_cluster", "us-west-2", None)
     assert found.code == "aws-version-unsupported"
+
+
+def test_an_address_that_aws_still_holds_is_in_use() -> None:
+    """EC2 has the code of bad credentials for it."""
+    words = "You do not have permission to access the specified resource."
+    error = refused("AuthFailure", words, service="ec2", operation="ReleaseAddress", region="us-west-2")
+    assert error.code == "aws-in-use"
 
 
 def test_no_secret_is_told() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from drakit.aws.leftovers import sweep
-from drakit.aws.leftovers.found import BEING_DELETED, Call, Found
+from drakit.aws.leftovers.found import BEING_CHANGED, BEING_DELETED, Call, Found
 from drakit.aws.leftovers.inventory import Look
 from drakit.aws.leftovers.kinds import Keep, Kind
 from drakit.aws.leftovers.scope import Scope
@@ -22,7 +22,6 @@ def thing(kind: str, id: str, going: str = "") -> Found:
 
 
 DATABASE = thing("network interface", "eni-1", "it is in use by RDSNetworkInterface")
-CLUSTER = thing("EKS cluster", "jark", BEING_DELETED)
 SUBNET, VPC = thing("subnet", "subnet-1"), thing("VPC", "vpc-1")
 
 
@@ -58,9 +57,11 @@ async def test_what_others_use_for_ever_is_named_and_not_waited_for(monkeypatch:
     ]
 
 
-async def test_what_is_being_deleted_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cluster takes ten minutes to go, and its network interfaces are in use until then."""
-    count = sees(monkeypatch, *([[CLUSTER, DATABASE]] * 20), [])
+@pytest.mark.parametrize("going", [BEING_DELETED, BEING_CHANGED])
+async def test_what_aws_is_at_work_on_is_waited_for(monkeypatch: pytest.MonkeyPatch, going: str) -> None:
+    """A cluster takes ten minutes to come or to go, and its network interfaces are in use until then."""
+    cluster = thing("EKS cluster", "jark", going)
+    count = sees(monkeypatch, *([[cluster, DATABASE]] * 20), [])
     async with asyncio.timeout(60):
         removed, left = await sweep(Aws("us-west-2"), SCOPE, Keep(), lambda _: None, 3600.0)
     assert left == ()

@@ -19,7 +19,7 @@ from drakit.commands.down.state import NO_STATE, NOT_ASKED, Known, read
 from drakit.commands.down.survey import Contents, Survey, what_goes
 from drakit.commands.session import Session
 from drakit.engine.workspace import Workspace
-from drakit.errors import ClusterError, DrakitError, ExitCode, PreflightError, Refused, ToolFailed, UsageError
+from drakit.errors import ClusterError, DrakitError, ExitCode, Locked, PreflightError, Refused, ToolFailed, UsageError
 from drakit.results import Kept
 from drakit.stack.model import Stack
 from drakit.targets.base import Standing, Swept
@@ -146,6 +146,11 @@ class FakeTerraform:
 
     failures: list[DrakitError] = field(default_factory=list)
     destroyed: int = 0
+    held: DrakitError | None = None
+
+    async def require_unlocked(self) -> None:
+        if self.held is not None:
+            raise self.held
 
     async def init(self, report: object) -> bool:
         return False
@@ -301,6 +306,49 @@ async def test_a_state_that_cannot_be_read(
         return
     with pytest.raises(ToolFailed):
         await down._read_state(lambda _: None)
+
+
+@pytest.mark.parametrize("agreed", [Agreed(yes=True), Agreed(name="jark")])
+async def test_nothing_is_removed_while_another_machines_terraform_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agreed: Agreed
+) -> None:
+    """What it has made is not in its state yet, and would be taken for left over."""
+    down, terraform, _ = under_way(tmp_path, monkeypatch, [], agreed)
+    terraform.held = Locked("alice@elsewhere", code="state-locked")
+
+    async def make_ready(*_: object) -> FakeTerraform:
+        return terraform
+
+    monkeypatch.setattr(run, "make_ready", make_ready)
+    with pytest.raises(Locked):
+        await down._read_state(lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("known", "agreed", "goes_on"),
+    [
+        (NO_STATE, Agreed(yes=True), False),
+        (Known(there=True), Agreed(yes=True), False),
+        # Asked again, with the state.
+        (NOT_ASKED, Agreed(yes=True), True),
+        (NO_STATE, Agreed(name="jark"), True),
+    ],
+)
+async def test_what_could_not_be_seen_is_not_agreed_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: Known, agreed: Agreed, goes_on: bool
+) -> None:
+    """The folder is there, and no AWS tells what else is."""
+    down, _, target = under_way(tmp_path, monkeypatch, [], agreed)
+    down.session.workspace.create()
+    unseen = Leftover("volume", "?", "us-west-2", "aws", checked=False)
+    target.there = Standing("us-west-2", goes=(unseen,), owners=frozenset())
+
+    async def look_up(*_: object) -> Known:
+        return known
+
+    monkeypatch.setattr(survey, "look_up", look_up)
+    assert await down.look() is goes_on
+    assert down.left == (() if goes_on else (unseen,))
 
 
 @pytest.mark.parametrize("agreed", [Agreed(yes=True), Agreed(name="jark")])

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from drakit.aws.leftovers import Keep
 from drakit.errors import ClusterError, ExitCode, PreflightError
 from drakit.stack.model import Reservation, Stack
+from drakit.targets import eks_teardown
 from drakit.targets.base import SizeChange
 from drakit.targets.eks import ROOT_VOLUME_GIB, EksTarget
+from drakit.targets.eks_teardown import Teardown
 from tests.unit.aws.conftest import FakeAws, aws_environment
 from tests.unit.commands.scaled import node
 
@@ -378,25 +381,45 @@ LOG_GROUPS, LOG_TAGS = ("logs", "describe_log_groups"), ("logs", "list_tags_for_
 LOGS = "/aws/eks/mine/cluster"
 
 
+def last_of_a_stack(made: datetime | None = None) -> dict[tuple[str, ...], Any]:
+    """What AWS has of a stack that is down: at most the key of its secrets."""
+    key = "arn:aws:kms:us-west-2:123456789012:key/k-1"
+    return {
+        ("eks", "describe_cluster"): ("ResourceNotFoundException", "no"),
+        ("ec2", "describe_vpcs"): {"Vpcs": []},
+        ("resourcegroupstaggingapi", "get_resources"): {
+            "ResourceTagMappingList": [{"ResourceARN": key, "Tags": []}] if made else []
+        },
+        ("kms", "describe_key"): {"KeyMetadata": {"KeyId": "k-1", "CreationDate": made or NOW}},
+    }
+
+
 @pytest.mark.parametrize(
-    ("names", "tags", "kept"),
+    ("names", "tags", "key", "kept"),
     [
-        ([LOGS], {"drakit/stack": "mine"}, True),
-        ([f"{LOGS}-old", LOGS], {"drakit/stack": "mine"}, True),
-        ([f"{LOGS}-old"], {"drakit/stack": "mine"}, False),
-        ([LOGS], {"drakit/stack": "another"}, False),
-        ([LOGS], {}, False),  # EKS made it, or somebody else did
-        ([], {}, False),
+        ([LOGS], {"drakit/stack": "mine"}, None, True),
+        ([f"{LOGS}-old", LOGS], {"drakit/stack": "mine"}, None, True),
+        ([f"{LOGS}-old"], {"drakit/stack": "mine"}, None, False),
+        ([LOGS], {"drakit/stack": "another"}, None, False),
+        ([LOGS], {"drakit/stack": "another"}, NOW - 2 * HOUR, False),
+        # EKS made it after the stack's end, or somebody else did.
+        ([LOGS], {}, NOW - 2 * HOUR, True),
+        ([LOGS], {}, NOW, False),
+        ([LOGS], {}, None, False),
+        ([], {}, None, False),
     ],
 )
-async def test_only_logs_with_the_stacks_tag_were_kept(
-    target: Any, names: list[str], tags: dict[str, str], kept: bool
+async def test_only_logs_of_the_stack_were_kept(
+    target: Any, names: list[str], tags: dict[str, str], key: datetime | None, kept: bool
 ) -> None:
-    arn = "arn:aws:logs:us-west-2:123456789012:log-group:{}:*"
-    found = [{"logGroupName": name, "arn": arn.format(name)} for name in names]
-    made, aws = target({LOG_GROUPS: {"logGroups": found}, LOG_TAGS: {"tags": tags}})
+    arn, made_at = "arn:aws:logs:us-west-2:123456789012:log-group:{}:*", int((NOW - HOUR).timestamp() * 1000)
+
+    def found(logGroupNamePrefix: str) -> dict[str, Any]:  # noqa: N803
+        there = [name for name in names if name.startswith(logGroupNamePrefix)]
+        return {"logGroups": [{"logGroupName": n, "arn": arn.format(n), "creationTime": made_at} for n in there]}
+
+    made, _ = target(last_of_a_stack(key), {LOG_GROUPS: found, LOG_TAGS: {"tags": tags}})
     assert await made.kept_back(STACK) == ({"aws_cloudwatch_log_group.cluster": LOGS} if kept else {})
-    assert all(given["resourceArn"].endswith(LOGS) for _, given in did(aws, LOG_TAGS))
 
 
 async def test_a_blueprint_of_ones_own_may_have_no_logs(target: Any) -> None:
@@ -406,5 +429,20 @@ async def test_a_blueprint_of_ones_own_may_have_no_logs(target: Any) -> None:
 
 
 async def test_logs_that_may_not_be_asked_for(target: Any) -> None:
-    made, _ = target({LOG_GROUPS: ("AccessDeniedException", "no")})
+    made, _ = target(last_of_a_stack(), {LOG_GROUPS: ("AccessDeniedException", "no")})
     assert await made.kept_back(STACK) == {}
+
+
+async def test_a_reservation_that_could_not_be_asked_for_is_kept_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is paid for, whether AWS answers or not."""
+    p4d = STACK.node_groups["p4d"].model_copy(update={"reservation": Reservation(id=ID, type="odcr")})
+    stack = STACK.model_copy(update={"node_groups": {"p4d": p4d}})
+    teardown = Teardown(FakeAws({**last_of_a_stack(), RESERVATIONS: ("RequestLimitExceeded", "slow down")}), stack)
+
+    async def none(*_: object) -> tuple[()]:
+        return ()
+
+    monkeypatch.setattr(eks_teardown, "look_alikes", none)
+    [kept] = [each for each in await teardown.kept(Keep()) if each.kind == "capacity reservation"]
+    assert kept.id == ID
+    assert "could not ask" in kept.why
