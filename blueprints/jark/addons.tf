@@ -19,8 +19,13 @@ locals {
   addon_configuration = {
     aws-ebs-csi-driver = {
       defaultStorageClass = { enabled = true } # EKS makes none since 1.30
-      # By these tags the volumes of this cluster are told from others. The driver refuses keys that begin with kubernetes.io.
-      controller = { extraVolumeTags = merge(local.tags, { KubernetesCluster = var.name }) }
+      # By these tags the volumes of this cluster are told from others. The driver does not start with keys of its own.
+      controller = {
+        extraVolumeTags = merge(
+          { for key, value in local.tags : key => value if !startswith(key, "kubernetes.io") && !startswith(key, "ebs.csi.aws.com/") },
+          { KubernetesCluster = var.name },
+        )
+      }
     }
   }
 

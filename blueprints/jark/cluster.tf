@@ -87,5 +87,7 @@ resource "aws_eks_cluster" "this" {
     aws_cloudwatch_log_group.cluster,
     aws_iam_role_policy.cluster_secrets,
     aws_iam_role_policy_attachment.cluster,
+    # Of a block that comes later EKS may take hours to hear, and the nodes are in it.
+    aws_vpc_ipv4_cidr_block_association.secondary,
   ]
 }

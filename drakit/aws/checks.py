@@ -241,11 +241,9 @@ async def endpoint_access(facts: Facts) -> Findings:
         findings.append(Finding(name, Level.WARNING, message, remedy))
     private = [block for block in blocks if block.prefixlen and any(block.subnet_of(each) for each in _PRIVATE)]
     if private:
-        message = (
-            f"{', '.join(map(str, private))} in aws.endpointAccess: private addresses never reach a public endpoint."
-        )
+        message = f"{', '.join(map(str, private))} in aws.endpointAccess: EKS takes public addresses only."
         remedy = "Name the public addresses that your traffic comes from."
-        findings.append(Finding(name, Level.ERROR if private == blocks else Level.WARNING, message, remedy))
+        findings.append(Finding(name, Level.ERROR, message, remedy))
     if len(blocks) > MOST_CIDRS:
         message = f"aws.endpointAccess has {len(blocks)} blocks, and EKS takes {MOST_CIDRS}."
         findings.append(Finding(name, Level.ERROR, message, "Join some of them."))

@@ -14,7 +14,7 @@ from drakit.commands.pods import is_ready
 from drakit.commands.session import Session, resource_api
 from drakit.dra.catalogue import INSTANCE_TYPES, InstanceType, instance_type
 from drakit.dra.devices import PLUGIN_CONTAINER, Device, devices_of
-from drakit.dra.mig import ALL_DISABLED, CONFIG_LABEL, STATE_LABEL, UnknownMigConfig, layout, mig_configs
+from drakit.dra.mig import ALL_DISABLED, CONFIG_LABEL, MANAGER_APP, STATE_LABEL, UnknownMigConfig, layout, mig_configs
 from drakit.engine.events import Report
 from drakit.engine.step import Step, run_steps
 from drakit.errors import ClusterError, PreflightError, UsageError
@@ -25,9 +25,11 @@ from drakit.results import MigNode, MigResult
 from drakit.stack.model import NodeGroup
 from drakit.stack.names import shown, suggestion
 from drakit.targets.base import group_of
-from drakit.targets.releases import DRA_DRIVER
+from drakit.targets.releases import DRA_DRIVER, OPERATOR
 from drakit.words import counted
 
+AGAIN = "drakit.dev/mig-again"
+"""Annotation of a Node: the configuration that MIG manager is to try once more."""
 Content = Counter[tuple[str, str | None]]
 """How many devices of a type and a MIG profile."""
 
@@ -155,7 +157,11 @@ async def partition(
         )
         for name, goal in asked.items():
             report(f"asking for {goal.config} on {name}")
-            await kube.patch(NODE, name, {"metadata": {"labels": {CONFIG_LABEL: goal.config, STATE_LABEL: None}}})
+            metadata: Object = {"labels": {CONFIG_LABEL: goal.config, STATE_LABEL: None}}
+            if _label(nodes[name]) == goal.config:
+                metadata["annotations"] = {AGAIN: goal.config}
+            await kube.patch(NODE, name, {"metadata": metadata})
+        await _try_again(kube, [n for n in late if _is_to_try_again(nodes[n], goals[n])])
         await _wait_for_manager(kube, {name: goals[name].config for name in late}, report, timeout)
         await _restart_driver(kube, late, report, timeout)
         report("waiting for the ResourceSlices")
@@ -217,6 +223,12 @@ def _label(node: Object) -> str:
 
 def _asked(node: Object, goal: _Goal) -> bool:
     return _label(node) == goal.config and node["metadata"]["labels"].get(STATE_LABEL) != "failed"
+
+
+def _is_to_try_again(node: Object, goal: _Goal) -> bool:
+    """Whether MIG manager has failed at this; also in a run of drakit's that was interrupted before it could say so."""
+    again = node["metadata"].get("annotations", {}).get(AGAIN) == goal.config
+    return _label(node) == goal.config and (again or node["metadata"]["labels"].get(STATE_LABEL) == "failed")
 
 
 def _configured(node: Object, goal: _Goal) -> bool:
@@ -290,6 +302,17 @@ def _state(node: Object | None, config: str) -> str:
     if _label(node) != config:
         return f"changed to {_label(node) or 'nothing'} by somebody else"
     return str(node["metadata"]["labels"].get(STATE_LABEL) or "not picked up yet")
+
+
+async def _try_again(kube: Kube, nodes: Sequence[str]) -> None:
+    """Replace MIG manager's pods: it acts on the label that it starts with, and then only on others."""
+    if not nodes:
+        return
+    for pod in (await kube.list(POD, OPERATOR))[0]:
+        if pod["spec"].get("nodeName") in nodes and pod["metadata"].get("labels", {}).get("app") == MANAGER_APP:
+            await kube.delete(POD, pod["metadata"]["name"], OPERATOR)
+    for name in nodes:
+        await kube.patch(NODE, name, {"metadata": {"annotations": {AGAIN: None}}})
 
 
 async def _restart_driver(kube: Kube, nodes: Sequence[str], report: Report, timeout: float) -> None:

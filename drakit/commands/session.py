@@ -120,8 +120,10 @@ def open_session(file: Path | None, emit: Emit, timeout: float | None = None, *,
             )
         if "charts" not in stack.model_fields_set:
             stack = stack.model_copy(update={"charts": "builtin"})
-        # A bucket of the user's is not in the emulated AWS, and the real stack's state is not a rehearsal's to touch.
-        stack = stack.model_copy(update={"aws": stack.aws.model_copy(update={"state_bucket": None})})
+        # A bucket of the user's is not in the emulated AWS, and the real stack's state is not a rehearsal's to touch. A
+        # rehearsal has credentials of its own.
+        real = {"state_bucket": None, "profile": None}
+        stack = stack.model_copy(update={"aws": stack.aws.model_copy(update=real)})
         name = f"{stack.name}-rehearsal"
     workspace = Workspace(loaded.root, name)
     if rehearse:

@@ -12,6 +12,8 @@ from drakit.dra.catalogue import A100_40GB, A100_80GB, H100, H200, Gpu
 
 CONFIG_LABEL, STATE_LABEL = "nvidia.com/mig.config", "nvidia.com/mig.config.state"
 """What MIG manager reads on a node, and where it says how that went."""
+MANAGER_APP = "nvidia-mig-manager"
+"""The label `app` of MIG manager's pods."""
 ALL_DISABLED, ALL_ENABLED, ALL_BALANCED = "all-disabled", "all-enabled", "all-balanced"
 
 

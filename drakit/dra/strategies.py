@@ -116,8 +116,16 @@ def complete(strategy: Strategy, logs: Mapping[Sharer, str]) -> bool:
     return over or common_seconds(reports) > 0
 
 
+GPU_TOLERATION: Mapping[str, str] = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+
+
 def template_context(
-    strategy: Strategy, api_version: str, devices: Sequence[Device], *, workload: str
+    strategy: Strategy,
+    api_version: str,
+    devices: Sequence[Device],
+    *,
+    workload: str,
+    tolerations: Sequence[Mapping[str, str]] = (GPU_TOLERATION,),
 ) -> Mapping[str, Any]:
     """The values of a strategy's template. `profiles` in it, request to MIG profile, belongs into the evidence too.
 
@@ -125,6 +133,7 @@ def template_context(
         api_version: "resource.k8s.io/v1", for example.
         devices: what the cluster publishes, with its holders; the `mig` demo takes its profiles from it.
         workload: the text of `drakit/workload.py`.
+        tolerations: what the pods tolerate, for nodes with GPUs are tainted.
 
     Raises:
         NoMigLayout: no GPU of the cluster has three free partitions of different profiles.
@@ -134,6 +143,7 @@ def template_context(
         "namespace": strategy.namespace,
         "image": IMAGE,
         "workload": workload,
+        "tolerations": list(tolerations),
         "interval": TIME_SLICE,
         "thread_percentage": THREAD_PERCENTAGE,
         "memory_limit": MEMORY_LIMIT,

@@ -19,6 +19,8 @@ LAYOUT = "drakit.dev/mig-layout"
 """Annotation of the Node: the partitions of its GPUs."""
 APPLIED = "drakit.dev/mig-applied"
 """Annotation of the Node: the configuration that the state is about."""
+MANAGER = "drakit.dev/mig-manager"
+"""Annotation of the Node: the uid of the pod that has tried it."""
 WORK_SECONDS = 0.2
 """How long a change takes here. On a node: seconds, or minutes where it needs a reboot."""
 
@@ -36,20 +38,26 @@ def machine_of(node: Object, gpus: Sequence[PhysicalGpu]) -> Machine:
     return Machine(tuple(gpus))
 
 
-def has_work(node: Object) -> bool:
-    """Whether the node's label asks for something that has not been tried yet."""
+def has_work(node: Object, manager: str) -> bool:
+    """Whether a MIG manager's pod, of that uid, has anything to do on the node.
+
+    It acts on the label that it finds when it starts, and then on each other value; removing the state moves it not:
+    NVIDIA/mig-parted v0.14.2, cmd/nvidia-mig-manager.
+    """
     metadata = node["metadata"]
-    wanted = metadata["labels"].get(CONFIG_LABEL)
-    done = metadata["labels"].get(STATE_LABEL) in ("success", "failed")
-    return bool(wanted) and not (done and metadata.get("annotations", {}).get(APPLIED) == wanted)
+    wanted, annotations = metadata["labels"].get(CONFIG_LABEL), metadata.get("annotations", {})
+    under_way = metadata["labels"].get(STATE_LABEL) in ("pending", "rebooting")
+    tried = (annotations.get(APPLIED), annotations.get(MANAGER)) == (wanted, manager)
+    return bool(wanted) and (under_way or not tried)
 
 
 async def configure(
-    kube: Kube, api: ResourceApi, node: Object, gpus: Sequence[PhysicalGpu], *, reboots: bool
+    kube: Kube, api: ResourceApi, node: Object, gpus: Sequence[PhysicalGpu], manager: str, *, reboots: bool
 ) -> Object:
     """Bring a node's GPUs to the configuration that its label names: state pending, then success or failed.
 
     Args:
+        manager: the uid of MIG manager's pod.
         reboots: whether the manager may reboot the node, which a change of MIG mode then does.
 
     Returns:
@@ -57,6 +65,7 @@ async def configure(
     """
     name = node["metadata"]["name"]
     wanted = node["metadata"]["labels"][CONFIG_LABEL]
+    tried = {APPLIED: wanted, MANAGER: manager}
     await _write(kube, name, "pending")
     await asyncio.sleep(WORK_SECONDS)
     machine = machine_of(node, gpus)
@@ -65,13 +74,13 @@ async def configure(
         changed = machine.set_mig(wanted, in_use=_in_use(claims, name))
     except MigFailed as error:
         log.warning("%s: mig.config %s: %s", name, wanted, error)
-        return await _write(kube, name, "failed", {APPLIED: wanted})
+        return await _write(kube, name, "failed", tried)
     if reboots and any(
         (old.mig is None) != (new.mig is None) for old, new in zip(machine.gpus, changed.gpus, strict=True)
     ):
         await _write(kube, name, "rebooting")
         await asyncio.sleep(WORK_SECONDS)
-    return await _write(kube, name, "success", {APPLIED: wanted, LAYOUT: changed.to_annotation()})
+    return await _write(kube, name, "success", {**tried, LAYOUT: changed.to_annotation()})
 
 
 def _in_use(claims: Iterable[Object], node: str) -> bool:

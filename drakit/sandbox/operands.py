@@ -3,17 +3,16 @@
 from collections.abc import Container, Iterable, Mapping
 
 from drakit.dra.catalogue import instance_type
-from drakit.dra.mig import ALL_DISABLED, CONFIG_LABEL
+from drakit.dra.mig import ALL_DISABLED, CONFIG_LABEL, MANAGER_APP
 from drakit.kube.kinds import Object
 
 OPERATOR_APP = "gpu-operator"
 NFD_APP = "node-feature-discovery"
 DEVICE_PLUGIN_APP = "nvidia-device-plugin-daemonset"
-MIG_MANAGER_APP = "nvidia-mig-manager"
 GPU_RESOURCE = "nvidia.com/gpu"
 DEFAULT_MIG_CONFIG = ALL_DISABLED
 """What the operator labels a node with that has no MIG configuration: migManager.config.default of its chart."""
-_APPS = frozenset({OPERATOR_APP, NFD_APP, DEVICE_PLUGIN_APP, MIG_MANAGER_APP})
+_APPS = frozenset({OPERATOR_APP, NFD_APP, DEVICE_PLUGIN_APP, MANAGER_APP})
 
 
 def is_operand(pod: Object) -> bool:

@@ -13,6 +13,7 @@ from drakit.dra.catalogue import instance_type
 from drakit.dra.devices import DRIVER
 from drakit.dra.hardware import PhysicalGpu
 from drakit.dra.machine import Machine
+from drakit.dra.mig import MANAGER_APP
 from drakit.dra.nodedriver import NodeDriver
 from drakit.dra.slices import slice_object, slice_spec
 from drakit.errors import ClusterError
@@ -27,7 +28,7 @@ from drakit.sandbox.layout import Layout
 from drakit.sandbox.machines import NODE_LABEL, gpus_of, node_name, node_object
 from drakit.sandbox.migmanager import configure, has_work, machine_of
 from drakit.sandbox.nodegroups import LABEL, NODE_GROUP_LABEL, NodeGroup
-from drakit.sandbox.operands import MIG_MANAGER_APP, app_on, extended_resources, is_operand, node_labels, running_apps
+from drakit.sandbox.operands import app_on, extended_resources, is_operand, node_labels, running_apps
 from drakit.sandbox.podstatus import is_deleted, now_utc, stamp
 
 LEASE_SECONDS = 40
@@ -329,16 +330,19 @@ class Simulator:
     def _tend_mig(self, node: Object) -> None:
         name = node["metadata"]["name"]
         kind = instance_type(node["metadata"]["labels"]["node.kubernetes.io/instance-type"])
-        manager = app_on(self._pods_on(name), MIG_MANAGER_APP)
-        if kind.gpu is None or not kind.gpu.mig or manager is None or not has_work(node):
+        manager = app_on(self._pods_on(name), MANAGER_APP)
+        if kind.gpu is None or not kind.gpu.mig or manager is None:
+            return
+        uid = str(manager["metadata"]["uid"])
+        if not has_work(node, uid):
             return
         environment = {e["name"]: e.get("value") for c in manager["spec"]["containers"] for e in c.get("env", ())}
         reboots = environment.get("WITH_REBOOT") == "true"
-        self._once(("mig", name), partial(self._configure_mig, node, gpus_of(name, kind), reboots=reboots))
+        self._once(("mig", name), partial(self._configure_mig, node, gpus_of(name, kind), uid, reboots=reboots))
 
-    async def _configure_mig(self, node: Object, gpus: Sequence[PhysicalGpu], *, reboots: bool) -> None:
+    async def _configure_mig(self, node: Object, gpus: Sequence[PhysicalGpu], manager: str, *, reboots: bool) -> None:
         # Not left to the watch: it may come after the next look, which would find the work undone.
-        after = await configure(self.kube, self.api, node, gpus, reboots=reboots)
+        after = await configure(self.kube, self.api, node, gpus, manager, reboots=reboots)
         if key_of(after) in self._nodes.objects:
             self._nodes.keep(after)
 

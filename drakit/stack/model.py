@@ -83,6 +83,12 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, hide_input_in_errors=True)
 
 
+_OF_KUBERNETES = ("kubernetes.io", "k8s.io", "eks.amazonaws.com")
+"""Prefixes of labels that EKS reserves: its API, "Label cannot contain reserved prefixes"; and the kubelet its own."""
+_OF_NODES = ("node.kubernetes.io", "kubelet.kubernetes.io")
+"""Those under which a node may have labels of its own: the NodeRestriction admission plugin."""
+
+
 class Aws(_Section):
     """Where on AWS, and the network. Only the eks target reads it."""
 
@@ -305,6 +311,8 @@ class Stack(_Section):
     ) -> Mapping[str, NodeGroup]:
         # Around the groups' own validation, so that what is wrong with one group does not hide this about another.
         problems = [] if _target(info.data).any_instance_type else _unknown_types(value)
+        if info.data.get("target") == "eks":
+            problems += _refused_labels(value)
         try:
             groups: Mapping[str, NodeGroup] = handler(value)
         except ValidationError as error:
@@ -333,6 +341,27 @@ def _unknown_types(groups: object) -> list[InitErrorDetails]:
             error = PydanticCustomError("instance_type", "{message}", {"message": message})
             problems.append(InitErrorDetails(type=error, loc=(name, "instanceType"), input=type_))
     return problems
+
+
+def _refused_labels(groups: object) -> list[InitErrorDetails]:
+    """A problem for each label that Kubernetes takes and EKS does not: found by it when the control plane is there."""
+    problems = []
+    for name, group in groups.items() if isinstance(groups, Mapping) else ():
+        labels = group.get("labels") if isinstance(group, Mapping) else getattr(group, "labels", None)
+        for key, value in labels.items() if isinstance(labels, Mapping) else ():
+            if why := _why_eks_refuses(key, value):
+                error = PydanticCustomError("label", "{message}", {"message": f"EKS refuses {shown(key)}: {why}"})
+                problems.append(InitErrorDetails(type=error, loc=(name, "labels", str(key)), input=value))
+    return problems
+
+
+def _why_eks_refuses(key: object, value: object) -> str:
+    prefix = str(key).rpartition("/")[0]
+    if prefix.endswith(_OF_KUBERNETES) and prefix not in _OF_NODES:
+        return "labels of Kubernetes and EKS are their own"
+    if len(str(key)) > 63:
+        return "a key has at most 63 characters"
+    return "" if value != "" else "it needs a value"
 
 
 def builtin_stack() -> Stack:

@@ -76,6 +76,9 @@ from drakit.tools.cache import cache_folder
 
 PLUGIN_FOLDER = "DRAKIT_TF_PLUGIN_DIR"
 """Where Terraform's providers lie, in the layout of a filesystem mirror; without it they come from the registry."""
+OWN_CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN",
+)  # fmt: skip
 _CLUSTER = re.compile(r"(.*\.)?aws_eks_cluster\.[^.]+")
 SCHEDULED = "drakit scale --at-start"
 """The name of drakit's scheduled action in an Auto Scaling group; there is one at most."""
@@ -109,11 +112,13 @@ class EksTarget:
 
     def terraform_options(self) -> Mapping[str, Any]:
         folder = os.environ.get(PLUGIN_FOLDER)
-        profile = {"AWS_PROFILE": self._stack.aws.profile} if self._stack.aws.profile else {}
+        # As boto3 has it: a profile that is named goes before keys in the environment. To the provider those are first.
+        profile = self._stack.aws.profile
+        environment = {**dict.fromkeys(OWN_CREDENTIALS, ""), "AWS_PROFILE": profile} if profile else {}
         return {
             "plugin_dir": Path(folder) if folder else None,
             "inherit_aws": True,
-            "env": profile,
+            "env": environment,
             "explain": partial(retold, region=self._stack.aws.region),
             "whole": self._whole,
         }

@@ -3,11 +3,26 @@
 from collections.abc import Mapping
 from typing import Any
 
+from drakit.dra.catalogue import INSTANCE_TYPES
 from drakit.dra.mig import CONFIG_LABEL
-from drakit.stack.model import NodeGroup
+from drakit.dra.strategies import GPU_TOLERATION
+from drakit.stack.model import NodeGroup, Stack
 from drakit.targets.base import NODE_GROUP_LABEL
 
 GPU_TAINT = {"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}
+
+
+def tolerations(stack: Stack) -> list[Mapping[str, str]]:
+    """What a pod needs to run on every node with GPUs: NVIDIA's own toleration, and those of the groups' taints."""
+    taints = [taint for group in stack.node_groups.values() if _has_gpus(group) for taint in group.taints]
+    own = [{"key": t.key, "operator": "Equal", "value": t.value, "effect": str(t.effect)} for t in taints]
+    return [GPU_TOLERATION, *(each for n, each in enumerate(own) if each not in own[:n])]
+
+
+def _has_gpus(group: NodeGroup) -> bool:
+    # Of a type that the catalogue does not know it is not known here.
+    kind = INSTANCE_TYPES.get(group.instance_type)
+    return kind is None or kind.gpu is not None
 
 
 def definition(name: str, group: NodeGroup, *, gpu: bool, labels: Mapping[str, str] | None = None) -> dict[str, Any]:

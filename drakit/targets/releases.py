@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from drakit.dra.gates import DRIVER_VERSIONS, GateError, feature_gates
+from drakit.dra.strategies import GPU_TOLERATION
 from drakit.errors import UsageError
 from drakit.helm import Release
 from drakit.stack.model import Stack
 from drakit.stack.names import suggestion
 from drakit.targets.addons import ADDONS, wanted
 from drakit.targets.charts import Chart, emulated, find_chart
+from drakit.targets.groups import tolerations
 
 OPERATOR = "gpu-operator"
 DRA_DRIVER = "dra-driver-nvidia-gpu"
@@ -32,7 +34,13 @@ OPERATOR_VALUES: Mapping[str, Any] = {
     # Without a reboot the GPUs of a cloud instance often cannot change their MIG mode.
     "migManager": {"env": [{"name": "WITH_REBOOT", "value": "true"}]},
 }
-GPU_TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+CONTROL_PLANE_TOLERATION = {
+    "key": "node-role.kubernetes.io/control-plane",
+    "operator": "Equal",
+    "value": "",
+    "effect": "NoSchedule",
+}
+"""In the chart's list of node-feature-discovery, which another list replaces."""
 
 
 def releases(stack: Stack, root: Path) -> Sequence[Release]:
@@ -90,8 +98,19 @@ def _addons(stack: Stack, root: Path) -> Iterator[Release]:
 
 
 def _release(stack: Stack, name: str, chart: Chart) -> Release:
-    values = OPERATOR_VALUES if name == OPERATOR else _driver_values(stack)
+    values = _operator_values(stack) if name == OPERATOR else _driver_values(stack)
     return Release(name, name, chart.reference, chart.version, values, chart.repo)
+
+
+def _operator_values(stack: Stack) -> Mapping[str, Any]:
+    tolerated = tolerations(stack)
+    if tolerated == [GPU_TOLERATION]:
+        return OPERATOR_VALUES  # the chart's own
+    return {
+        **OPERATOR_VALUES,
+        "daemonsets": {"tolerations": tolerated},
+        "node-feature-discovery": {"worker": {"tolerations": [CONTROL_PLANE_TOLERATION, *tolerated]}},
+    }
 
 
 def _driver_values(stack: Stack) -> Mapping[str, Any]:
@@ -103,9 +122,10 @@ def _driver_values(stack: Stack) -> Mapping[str, Any]:
         "resources": {"computeDomains": {"enabled": False}},
         "featureGates": dict(driver.feature_gates),
     }
-    if _by_calendar(driver.version):
-        # Its own default tolerates nothing, and GPU nodes are tainted.
-        values["kubeletPlugin"] = {"tolerations": [GPU_TOLERATION]}
+    tolerated = tolerations(stack)
+    # By default the later versions tolerate NVIDIA's taint alone, the earlier ones nothing.
+    if _by_calendar(driver.version) or tolerated != [GPU_TOLERATION]:
+        values["kubeletPlugin"] = {"tolerations": tolerated}
     if stack.charts == "builtin":
         # The one stand-in is every version's; the simulated driver reads its version from the image.
         values["image"] = {"tag": f"v{driver.version}"}

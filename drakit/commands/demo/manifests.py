@@ -11,7 +11,8 @@ from drakit.dra.profiles import NoMigLayout
 from drakit.dra.strategies import Strategy, template_context
 from drakit.manifests import Manifest, render_manifests
 from drakit.packaged import packaged
-from drakit.stack.model import NodeGroup
+from drakit.stack.model import NodeGroup, Stack
+from drakit.targets.groups import tolerations
 
 ANY_A100 = "p4d.24xlarge"
 """The instance type whose MIG profiles stand in the manifests of a stack without MIG."""
@@ -25,25 +26,23 @@ class Rendered:
     profiles: Mapping[str, str]
 
 
-def render(strategy: Strategy, api_version: str, devices: Sequence[Device]) -> Rendered:
-    """A demo's objects for a version of resource.k8s.io and the devices that are free.
+def render(strategy: Strategy, api_version: str, devices: Sequence[Device], stack: Stack) -> Rendered:
+    """A demo's objects for a version of resource.k8s.io, the devices that are free, and the nodes' taints.
 
     Raises:
         NoMigLayout: they have no three MIG partitions of different profiles on one GPU.
     """
     text = packaged_workload()
-    context = template_context(strategy, api_version, devices, workload=text)
+    context = template_context(strategy, api_version, devices, workload=text, tolerations=tolerations(stack))
     return Rendered(render_manifests(packaged("templates", "demos", strategy.template), context), context["profiles"])
 
 
-def render_anyway(
-    strategy: Strategy, api_version: str, devices: Sequence[Device], groups: Mapping[str, NodeGroup]
-) -> Rendered:
+def render_anyway(strategy: Strategy, api_version: str, devices: Sequence[Device], stack: Stack) -> Rendered:
     """The same, with the profiles that the stack's node groups would have where no device has them."""
     try:
-        return render(strategy, api_version, devices)
+        return render(strategy, api_version, devices, stack)
     except NoMigLayout:
-        return render(strategy, api_version, _devices_of(groups))
+        return render(strategy, api_version, _devices_of(stack.node_groups), stack)
 
 
 def packaged_workload() -> str:

@@ -85,7 +85,7 @@ class DemoRun:
         slices, _ = await self.kube.list(self.api.slice)
         claims, _ = await self.kube.list(self.api.claim)
         try:
-            return render(self.strategy, self.api.api_version, devices_of(slices, claims))
+            return render(self.strategy, self.api.api_version, devices_of(slices, claims), self.session.stack)
         except NoMigLayout as error:
             raise PreflightError(str(error), hint=error.hint, code="no-free-device") from error
 

@@ -46,15 +46,15 @@ def strategies_named(name: str) -> Sequence[Strategy]:
 
 async def demo_manifests(session: Session, name: str) -> list[Manifest]:
     """The objects of a demo for the stack's cluster; for its Kubernetes version while there is no cluster."""
-    strategies, groups = strategies_named(name), session.stack.node_groups
+    strategies, stack = strategies_named(name), session.stack
     if not session.target.health(session.workspace).running:
-        api = ResourceApi("v1beta1" if session.stack.kubernetes_version == "1.33" else "v1")
-        return [obj for strategy in strategies for obj in render_anyway(strategy, api.api_version, (), groups).objects]
+        api = ResourceApi("v1beta1" if stack.kubernetes_version == "1.33" else "v1")
+        return [obj for strategy in strategies for obj in render_anyway(strategy, api.api_version, (), stack).objects]
     async with session.connect() as kube:
         api = await resource_api(kube)
         (slices, _), (claims, _) = await asyncio.gather(kube.list(api.slice), kube.list(api.claim))
     devices = devices_of(slices, claims)
-    return [obj for strategy in strategies for obj in render_anyway(strategy, api.api_version, devices, groups).objects]
+    return [obj for strategy in strategies for obj in render_anyway(strategy, api.api_version, devices, stack).objects]
 
 
 async def price(session: Session, name: str, *, keep: bool = False) -> tuple[str, float]:
@@ -109,9 +109,8 @@ class _Story:
         self, session: Session, kube: Kube, api: ResourceApi, strategies: Sequence[Strategy], *, keep: bool
     ) -> None:
         self.session, self.kube, self.api, self.strategies, self.keep = session, kube, api, strategies, keep
-        groups = session.stack.node_groups
         self.objects = [
-            DemoObjects(kube, api, strategy, render_anyway(strategy, api.api_version, (), groups).objects)
+            DemoObjects(kube, api, strategy, render_anyway(strategy, api.api_version, (), session.stack).objects)
             for strategy in strategies
         ]
         self.demos: list[Demo] = []

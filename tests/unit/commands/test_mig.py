@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from drakit.commands.mig import check_config, declared, expected, mig_set, outdated, partition
+from drakit.commands.mig import AGAIN, check_config, declared, expected, mig_set, outdated, partition
 from drakit.commands.session import Session
 from drakit.dra.catalogue import A100_40GB, A100_80GB, H100, H200, INSTANCE_TYPES, Gpu
 from drakit.dra.devices import devices_of
 from drakit.dra.hardware import devices_on
 from drakit.dra.machine import Machine
 from drakit.dra.mig import CONFIG_LABEL as CONFIG
+from drakit.dra.mig import MANAGER_APP, layout, mig_configs
 from drakit.dra.mig import STATE_LABEL as STATE
-from drakit.dra.mig import layout, mig_configs
 from drakit.dra.slices import slice_spec
 from drakit.engine.events import Event
 from drakit.engine.workspace import Workspace
@@ -31,7 +31,7 @@ from tests.unit.sandbox.fakekube import FakeKube
 A, B = "node-a", "node-b"
 WHOLE = {"gpu": 8}
 BALANCED = {"3g.20gb": 8, "2g.10gb": 8, "1g.5gb": 16}
-DRIVER = "dra-driver-nvidia-gpu"
+DRIVER, OPERATOR = "dra-driver-nvidia-gpu", "gpu-operator"
 SECONDS = 30.0  # a test that gets there has failed
 KIND = "p4d.24xlarge"
 
@@ -39,7 +39,8 @@ KIND = "p4d.24xlarge"
 class Cluster(FakeKube):
     """Nodes of the group p4d; `hardware` is what their GPUs are partitioned as.
 
-    MIG manager acts on a label without a state unless it is `away`; it fails for the configurations in `impossible`.
+    MIG manager acts on the label that it starts with and on others, unless it is `away`; it fails for the
+    configurations in `impossible`.
     A driver's pod that is deleted comes back unless the DaemonSet is `stuck`, and publishes what the hardware has then.
     """
 
@@ -48,6 +49,7 @@ class Cluster(FakeKube):
         self.hardware = dict(hardware)
         self.impossible: set[str] = set()
         self.away = self.stuck = False
+        self.tried = dict(hardware)
         for name, config in hardware.items():
             labels = {
                 "node.kubernetes.io/instance-type": KIND, "drakit/node-group": "p4d",
@@ -55,17 +57,22 @@ class Cluster(FakeKube):
             }  # fmt: skip
             self.put(NODE, {"metadata": {"name": name, "labels": labels}})
             self.start_driver(name)
+            self.start_manager(name)
         self.reactions.append(self.react)
 
     def react(self, verb: str, kind: Kind, obj: Object) -> None:
-        if (verb, kind) == ("patch", NODE) and not self.away:
-            self.manage(obj["metadata"]["name"])
-        if (verb, kind) == ("delete", POD) and not self.stuck:
+        name = obj["metadata"]["name"]
+        if (verb, kind) == ("patch", NODE) and not self.away and self.labels(name)[CONFIG] != self.tried[name]:
+            self.manage(name)
+        if (verb, kind) == ("delete", POD) and obj["metadata"]["namespace"] == OPERATOR:
+            self.start_manager(obj["spec"]["nodeName"])
+            self.manage(obj["spec"]["nodeName"])
+        elif (verb, kind) == ("delete", POD) and not self.stuck:
             self.start_driver(obj["spec"]["nodeName"])
 
     def manage(self, name: str) -> None:
         """A run of MIG manager."""
-        config = self.labels(name)[CONFIG]
+        config = self.tried[name] = self.labels(name)[CONFIG]
         self.label(name, state="pending")
         if config in self.impossible:
             self.label(name, state="failed")
@@ -84,6 +91,10 @@ class Cluster(FakeKube):
         if devices:
             spec = slice_spec(node, devices, self.api.version)
             self.put(self.api.slice, {"metadata": {"name": f"slice-{node}"}, "spec": spec})
+
+    def start_manager(self, node: str) -> None:
+        metadata = {"generateName": "manager-", "namespace": OPERATOR, "labels": {"app": MANAGER_APP}}
+        self.put(POD, {"metadata": metadata, "spec": {"nodeName": node, "containers": [{"name": "manager"}]}})
 
     def labels(self, node: str) -> dict[str, str]:
         (found,) = (obj for obj in self.all(NODE) if obj["metadata"]["name"] == node)
@@ -254,9 +265,20 @@ async def test_a_run_for_the_same_configuration_is_joined(cluster: Cluster) -> N
 
 
 async def test_what_failed_is_tried_again(cluster: Cluster) -> None:
+    """A label that stays as it is moves MIG manager only when it starts."""
     cluster.label(A, config="all-balanced", state="failed")
+    cluster.tried[A] = "all-balanced"
     assert await cluster.partition(a="all-balanced") == [MigNode(A, True, BALANCED)]
-    assert cluster.done == [("patch", "Node", A), ("delete", "Pod", A)]
+    replaced = [pod["metadata"]["namespace"] for pod in cluster.asked("delete", POD)]
+    assert replaced == [OPERATOR, DRIVER]
+    assert AGAIN not in cluster.all(NODE)[0]["metadata"].get("annotations", {})
+
+
+async def test_what_was_to_be_tried_again_when_drakit_was_killed(cluster: Cluster) -> None:
+    cluster.label(A, config="all-balanced", state=None)
+    cluster.merge(NODE, A, {"metadata": {"annotations": {AGAIN: "all-balanced"}}})
+    cluster.tried[A] = "all-balanced"
+    assert await cluster.partition(a="all-balanced") == [MigNode(A, True, BALANCED)]
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,9 @@ def moved(root: Path, monkeypatch: pytest.MonkeyPatch, terraform: OfOregon, regi
         {
             ("sts", "get_caller_identity"): {"Account": "123456789012", "Arn": arn, "UserId": "AIDA"},
             ("logs", "describe_log_groups"): {"logGroups": []},
+            ("eks", "describe_cluster"): ("ResourceNotFoundException", "no"),
+            ("ec2", "describe_vpcs"): {"Vpcs": []},
+            ("resourcegroupstaggingapi", "get_resources"): {"ResourceTagMappingList": []},
         },
         region,
     )

@@ -9,9 +9,12 @@ from drakit.dra.mig import STATE_LABEL as STATE
 from drakit.kube.kinds import NODE as NODE_KIND
 from drakit.kube.kinds import Kind, Object
 from drakit.sandbox import migmanager
-from drakit.sandbox.migmanager import APPLIED, LAYOUT, configure, has_work, machine_of
+from drakit.sandbox.migmanager import APPLIED, LAYOUT, MANAGER, configure, has_work, machine_of
 from tests.unit.sandbox.fakekube import FakeKube
 from tests.unit.sandbox.objects import A100S, API, GPUS, NODE, claim, partitioned
+
+UID = "8b6d1e0c"
+"""Of MIG manager's pod."""
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +24,10 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def node(config: str | None = None, state: str | None = None, **annotations: str) -> Object:
     labels = {"zone": "a", **({CONFIG: config} if config is not None else {}), **({STATE: state} if state else {})}
-    names = {"applied": APPLIED, "layout": LAYOUT}
+    names = {"applied": APPLIED, "layout": LAYOUT, "manager": MANAGER}
     metadata: dict[str, Any] = {"name": NODE, "labels": labels}
+    if "applied" in annotations:
+        annotations = {"manager": UID, **annotations}
     if annotations:
         metadata["annotations"] = {names[name]: value for name, value in annotations.items()}
     return {"metadata": metadata}
@@ -45,9 +50,11 @@ def as_annotation(config: str) -> str:
         (node("all-balanced", "pending", applied="all-balanced"), True),
         (node("all-balanced", "rebooting", applied="all-balanced"), True),
         (node("all-balanced", "success", applied="all-balanced"), False),
-        # Not tried again, until somebody removes the state.
+        # Not tried again, also when somebody removes the state.
         (node("all-balanced", "failed", applied="all-balanced"), False),
-        (node("all-balanced", applied="all-balanced"), True),
+        (node("all-balanced", applied="all-balanced"), False),
+        # But by another pod.
+        (node("all-balanced", "failed", applied="all-balanced", manager="before"), True),
         # The state is another configuration's.
         (node("all-balanced", "success", applied="all-disabled"), True),
         (node("all-balanced", "failed", applied="nonsense"), True),
@@ -56,7 +63,7 @@ def as_annotation(config: str) -> str:
     ],
 )
 def test_work_is_a_label_that_was_not_tried(obj: Object, expected: bool) -> None:
-    assert has_work(obj) is expected
+    assert has_work(obj, UID) is expected
 
 
 def test_a_new_machine_has_mig_off() -> None:
@@ -90,7 +97,7 @@ def states(kube: FakeKube) -> list[str]:
 
 async def run(kube: FakeKube, *, reboots: bool = True, gpus: Any = A100S) -> Object:
     (obj,) = kube.all(NODE_KIND)
-    return await configure(kube, API, obj, gpus, reboots=reboots)
+    return await configure(kube, API, obj, gpus, UID, reboots=reboots)
 
 
 async def test_partitions_are_made() -> None:
@@ -101,7 +108,7 @@ async def test_partitions_are_made() -> None:
     assert after["metadata"]["annotations"][APPLIED] == "all-balanced"
     assert machine_of(after, A100S).gpus == partitioned("all-balanced")
     assert after == kube.all(NODE_KIND)[0]
-    assert not has_work(after)
+    assert not has_work(after, UID)
 
 
 @pytest.mark.parametrize(
@@ -140,8 +147,8 @@ async def test_what_the_gpus_cannot_be_fails(
     kube = FakeKube((NODE_KIND, node(wanted)))
     after = await run(kube, gpus=gpus)
     assert states(kube) == ["pending", "failed"]
-    assert after["metadata"]["annotations"] == {APPLIED: wanted}
-    assert not has_work(after)
+    assert after["metadata"]["annotations"] == {APPLIED: wanted, MANAGER: UID}
+    assert not has_work(after, UID)
     assert why in caplog.text
 
 
@@ -149,7 +156,7 @@ async def test_a_failure_leaves_the_partitions_that_were_there() -> None:
     layout = as_annotation("all-2g.10gb")
     kube = FakeKube((NODE_KIND, node("nonsense", layout=layout)))
     after = await run(kube)
-    assert after["metadata"]["annotations"] == {APPLIED: "nonsense", LAYOUT: layout}
+    assert after["metadata"]["annotations"] == {APPLIED: "nonsense", LAYOUT: layout, MANAGER: UID}
 
 
 @pytest.mark.parametrize(
@@ -183,4 +190,4 @@ async def test_a_run_reports_under_whatever_the_label_has_become() -> None:
     assert labels_of(after) == ("all-balanced", "success")
     assert machine_of(after, A100S).gpus == partitioned("all-1g.5gb")
     # The next look finds it.
-    assert has_work(after)
+    assert has_work(after, UID)

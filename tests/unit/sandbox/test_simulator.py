@@ -5,13 +5,12 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from drakit.dra.mig import CONFIG_LABEL, STATE_LABEL
+from drakit.dra.mig import CONFIG_LABEL, MANAGER_APP, STATE_LABEL
 from drakit.kube.kinds import CONFIG_MAP, NODE, POD, Object, ResourceApi
 from drakit.kube.watch import key_of
 from drakit.sandbox.layout import Layout
 from drakit.sandbox.machines import node_object
 from drakit.sandbox.nodegroups import NodeGroup
-from drakit.sandbox.operands import MIG_MANAGER_APP
 from drakit.sandbox.simulator import SOURCES, Simulator
 from tests.unit.sandbox.fakekube import FakeKube
 
@@ -68,7 +67,7 @@ async def test_mig_manager_comes_last(tmp_path: Path) -> None:
     node = node_of(group)
     node["metadata"]["labels"][CONFIG_LABEL] = "all-balanced"
     pod = {
-        "metadata": {"name": "mig", "namespace": "gpu-operator", "uid": "1", "labels": {"app": MIG_MANAGER_APP}},
+        "metadata": {"name": "mig", "namespace": "gpu-operator", "uid": "1", "labels": {"app": MANAGER_APP}},
         "spec": {"nodeName": NAME, "containers": [{"name": "manager"}]},
         "status": {"phase": "Pending"},
     }

@@ -157,6 +157,9 @@ def test_eks_takes_an_instance_type_that_the_catalogue_does_not_know() -> None:
         ("nodeGroups:\n  g6: {instanceType: large}", 'drakit.yaml:2: nodeGroups.g6.instanceType: "large" is not an instance type, such as g6.4xlarge'),
         (GROUP.format("reservation: {id: rc-1}"), 'drakit.yaml:1: nodeGroups.g6.reservation.id: "rc-1" is not the id of a capacity reservation, such as cr-0123456789abcdef0'),
         (GROUP.format("reservation: {id: cr-0123456789abcdef0, type: block}"), 'drakit.yaml:1: nodeGroups.g6.reservation.type: "block" is not one of its values; did you mean capacity-block?'),
+        ("target: eks\n" + GROUP.format("labels: {team: ''}"), 'drakit.yaml:2: nodeGroups.g6.labels.team: EKS refuses "team": it needs a value'),
+        ("target: eks\n" + GROUP.format("labels: {node-role.kubernetes.io/gpu: x}"), 'drakit.yaml:2: nodeGroups.g6.labels.node-role.kubernetes.io/gpu: EKS refuses "node-role.kubernetes.io/gpu": labels of Kubernetes and EKS are their own'),
+        ("target: eks\n" + GROUP.format("labels: {a.io/" + "b" * 60 + ": x}"), 'drakit.yaml:2: nodeGroups.g6.labels.a.io/' + "b" * 55 + '…: EKS refuses "a.io/' + "b" * 55 + '…": a key has at most 63 characters'),
         (GROUP.format("labels: {'a b': x}"), 'drakit.yaml:1: nodeGroups.g6.labels.a b: "a b" is not a Kubernetes label or taint key'),
         # YAML.
         ("name: a\nname: b", "drakit.yaml:2: name: is given twice; first on line 1"),

@@ -446,3 +446,12 @@ async def test_a_reservation_that_could_not_be_asked_for_is_kept_all_the_same(mo
     [kept] = [each for each in await teardown.kept(Keep()) if each.kind == "capacity reservation"]
     assert kept.id == ID
     assert "could not ask" in kept.why
+
+
+def test_a_profile_goes_before_keys_in_the_environment() -> None:
+    """So boto3 has it, which checks and prices; to Terraform's provider the keys would be first: another account's."""
+    stack = STACK.model_copy(update={"aws": STACK.aws.model_copy(update={"profile": "prod"})})
+    environment = EksTarget(stack).terraform_options()["env"]
+    assert environment["AWS_PROFILE"] == "prod"
+    assert environment["AWS_ACCESS_KEY_ID"] == environment["AWS_WEB_IDENTITY_TOKEN_FILE"] == ""
+    assert EksTarget(STACK).terraform_options()["env"] == {}

@@ -2,10 +2,14 @@ from pathlib import Path
 
 import pytest
 
+from drakit.commands.demo.manifests import render_anyway
 from drakit.dra.gates import DRIVER_VERSIONS
+from drakit.dra.strategies import STRATEGIES
 from drakit.errors import UsageError
 from drakit.stack.model import Stack
 from drakit.targets.releases import DRA_DRIVER, OPERATOR, chart_warnings, releases
+
+ALL = tuple(STRATEGIES.values())
 
 
 def stack(**fields: object) -> Stack:
@@ -39,6 +43,27 @@ def test_no_two_things_hand_out_a_gpu(tmp_path: Path) -> None:
 def test_feature_gates_reach_the_driver(tmp_path: Path) -> None:
     _, driver = releases(stack(gpu=gpu(MPSSupport=True, TimeSlicingSettings=False)), tmp_path)
     assert driver.values["featureGates"].items() >= {"MPSSupport": True, "TimeSlicingSettings": False}.items()
+
+
+def test_taints_of_gpu_groups_are_tolerated_by_what_must_run_there(tmp_path: Path) -> None:
+    """Or no device of theirs would ever be published. A list in the values replaces the chart's."""
+    team = {"key": "team", "value": "ml", "effect": "NoExecute"}
+    groups = {
+        "g6": {"instanceType": "g6.xlarge", "taints": [team]},
+        "p4d": {"instanceType": "p4d.24xlarge", "taints": [team]},
+        "core": {"instanceType": "m5.xlarge", "taints": [{"key": "ours"}]},
+    }
+    operator, driver = releases(stack(nodeGroups=groups), tmp_path)
+    wanted = [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "team", "operator": "Equal", "value": "ml", "effect": "NoExecute"},
+    ]
+    assert driver.values["kubeletPlugin"] == {"tolerations": wanted}
+    assert operator.values["daemonsets"] == {"tolerations": wanted}
+    assert operator.values["node-feature-discovery"]["worker"]["tolerations"][1:] == wanted
+    for rendered in (render_anyway(each, "resource.k8s.io/v1", (), stack(nodeGroups=groups)) for each in ALL):
+        for pod in (each for each in rendered.objects if each["kind"] == "Pod"):
+            assert pod["spec"]["tolerations"] == wanted
 
 
 @pytest.mark.parametrize("version", DRIVER_VERSIONS)
