@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from drakit.commands.mig import outdated
 from drakit.commands.nodes import INSTANCE_TYPE_LABEL, is_ready
+from drakit.commands.scale.intent import as_it_is
 from drakit.commands.session import Session, not_running, not_up
 from drakit.commands.spending import note, spent
 from drakit.dra.devices import Device, devices_of
@@ -25,12 +26,15 @@ from drakit.results import (
     ScheduledSize,
     StatusResult,
 )
-from drakit.targets.base import group_of
+from drakit.targets.base import GroupSize, group_of
 from drakit.terraform.atwork import at_work
+from drakit.words import counted
 
 if TYPE_CHECKING:
     from drakit.aws.costs import Cost
 
+Running = Mapping[str, GroupSize] | DrakitError
+"""See `drakit.targets.base.Target.running`, or why it could not be asked."""
 SOON = timedelta(hours=3)
 """How long before its nodes are drained the end of a reservation is a problem to tell of."""
 NOTHING = DeviceSummary(0, 0, 0, 0)
@@ -59,6 +63,10 @@ async def status(session: Session) -> StatusResult:
         nodes = (await kube.list(NODE))[0]
         slices = (await kube.list(api.slice))[0] if api else []
         claims = (await kube.list(api.claim))[0] if api else []
+        try:
+            running: Running = await session.target.running(kube)
+        except DrakitError as error:
+            running = error
     statuses = tuple(
         NodeStatus(
             node["metadata"]["name"],
@@ -69,7 +77,7 @@ async def status(session: Session) -> StatusResult:
         for node in sorted(nodes, key=lambda node: (group_of(node) or "", node["metadata"]["name"]))
     )
     problems += [f"Node {node.name} is not Ready." for node in statuses if not node.ready]
-    place = await _look_at_place(session, statuses, problems)
+    place = await _look_at_place(session, running, statuses, problems)
     devices = devices_of(slices, claims)
     problems += [
         f"Node {name}: its GPUs are partitioned as {config}, and the DRA driver does not know it yet; "
@@ -101,12 +109,25 @@ class _Place:
     reservations: tuple[GroupReservation, ...] = ()
 
 
-async def _look_at_place(session: Session, nodes: Sequence[NodeStatus], problems: list[str]) -> _Place:
+async def _look_at_place(
+    session: Session, running: Running, nodes: Sequence[NodeStatus], problems: list[str]
+) -> _Place:
     """Prices, schedules and reservations; what cannot be asked is a problem, and the rest is shown all the same."""
     stack, target = session.stack, session.target
-    groups = Counter(node.group for node in nodes if node.group in stack.node_groups)
+
+    async def cost_now() -> "Cost":
+        if isinstance(running, DrakitError):
+            raise running
+        joined = Counter(node.group for node in nodes)
+        problems.extend(
+            f"{name}: {counted(size.desired, 'instance')} started, and {counted(joined[name], 'node')} joined."
+            for name, size in running.items()
+            if size.desired > joined[name]
+        )
+        return await target.cost(as_it_is(stack, running), {name: size.desired for name, size in running.items()})
+
     cost, scheduled, reservations = await asyncio.gather(
-        target.cost(stack, {name: groups[name] for name in stack.node_groups}),
+        cost_now(),
         target.scheduled(),
         target.reservations(stack),
         return_exceptions=True,

@@ -228,6 +228,12 @@ class Target(Protocol):
         """The node groups that exist."""
         ...
 
+    async def running(self, kube: Kube) -> Mapping[str, GroupSize]:
+        """What is paid for: every node group, also one that the stack file lacks, `desired` being the machines that
+        run or are being started, whether they are Nodes by now or not.
+        """
+        ...
+
     async def scale(
         self,
         kube: Kube,

@@ -202,6 +202,17 @@ class EksTarget:
         found = await self._groups(self._stack.node_groups)
         return dict(zip(found, await asyncio.gather(*(self._size(each) for each in found.values())), strict=True))
 
+    async def running(self, kube: Kube) -> Mapping[str, GroupSize]:
+        async def one(group: Nodegroup) -> GroupSize:
+            size, there = await asyncio.gather(
+                self._size(group), running_instances(self._aws, group.autoscaling_groups)
+            )
+            return replace(size, desired=len(there))
+
+        groups = await nodegroups(self._aws, self._stack.name)
+        sizes = await asyncio.gather(*(one(each) for each in groups))
+        return {each.group: size for each, size in zip(groups, sizes, strict=True)}
+
     async def scale(
         self,
         kube: Kube,
@@ -301,8 +312,8 @@ class EksTarget:
         version = group.launch_template
         if version and version not in self._launches:
             self._launches[version] = await find_launch(self._aws, version)
-        launch, stack_file = self._launches.get(version, Launch()), self._stack.node_groups[group.group]
-        types = (*group.instance_types, launch.instance_type or stack_file.instance_type)
+        launch, stack_file = self._launches.get(version, Launch()), self._stack.node_groups.get(group.group)
+        types = (*group.instance_types, launch.instance_type or (stack_file.instance_type if stack_file else ""))
         reserved = {"id": launch.reservation, "type": "capacity-block" if launch.block else "odcr"}
         reservation = Reservation.model_validate(reserved) if launch.reservation else None
         return GroupSize(group.desired, types[0], group.min, group.max, reservation)

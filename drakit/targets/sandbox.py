@@ -142,6 +142,9 @@ class SandboxTarget:
             name: GroupSize(group.desired, group.instance_type, group.min, group.max) for name, group in groups.items()
         }
 
+    async def running(self, kube: Kube) -> Mapping[str, GroupSize]:
+        return {}
+
     async def cost(self, stack: Stack, sizes: Mapping[str, int]) -> "Cost":
         from drakit.aws.costs import Cost
 

@@ -133,7 +133,7 @@ def as_it_is(stack: Stack, now: Mapping[str, GroupSize]) -> Stack:
     """`stack` with these groups as they are, whatever its file says of them: what they cost."""
     groups = dict(stack.node_groups)
     for name, size in now.items():
-        groups[name] = groups[name].model_copy(
+        groups[name] = groups.get(name, NodeGroup()).model_copy(
             update={"instance_type": size.instance_type, "reservation": size.reservation}
         )
     return stack.model_copy(update={"node_groups": groups})

@@ -1,6 +1,7 @@
 """A cluster in memory and a place with node groups, for what `scale` is made of."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,7 @@ class Place:
 
     def __init__(self, sizes: Mapping[str, GroupSize]) -> None:
         self.sizes = dict(sizes)
+        self.machines: dict[str, int] = {}
         self.changes: list[tuple[dict[str, SizeChange], list[str]]] = []
         self.stay: list[str] = []
         self.found: list[Trouble] = []
@@ -123,6 +125,9 @@ class Place:
 
     async def group_sizes(self, kube: Any) -> Mapping[str, GroupSize]:
         return dict(self.sizes)
+
+    async def running(self, kube: Any) -> Mapping[str, GroupSize]:
+        return {name: replace(size, desired=self.machines.get(name, size.desired)) for name, size in self.sizes.items()}
 
     async def scale(
         self,

@@ -1,5 +1,6 @@
 """`drakit status`: what the place says beside the cluster."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from drakit.commands.spending import note
 from drakit.commands.status import status
 from drakit.errors import ClusterError
 from drakit.kube.kinds import NODE
-from drakit.targets.base import GroupReservation, ScheduledSize
+from drakit.stack.model import Reservation
+from drakit.targets.base import GroupReservation, GroupSize, ScheduledSize
 from tests.unit.commands.scaled import API, SIZES, Cluster, Place, claim, node, session
 
 NOW = datetime.now(UTC)
@@ -25,7 +27,9 @@ class Up(Cluster):
 
 @pytest.fixture
 def place() -> Place:
-    return Place(SIZES)
+    made = Place(SIZES)
+    made.machines = {"g6": 1}
+    return made
 
 
 @pytest.fixture
@@ -37,13 +41,32 @@ def here(tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> Sessi
 
 async def test_what_it_costs_now_and_since_up(here: Session, place: Place) -> None:
     found = await status(here)
-    # By the nodes that are there, not by the sizes that are wanted.
+    # By the instances that run, not by the sizes that are wanted.
     assert found.hourly_cost == pytest.approx(1.3)
     assert {item.name: item.hourly for item in found.costs} == {"EKS control plane": 0.1, "core": 0.2, "g6": 1.0}
     assert found.spent is not None
     assert found.spent.since >= NOW
     assert found.problems == ("Node b is not Ready.",)
     assert (found.scheduled, found.reservations) == ((), ())
+
+
+async def test_what_runs_is_paid_for_before_it_is_a_node_and_whatever_the_file_says(
+    here: Session, place: Place
+) -> None:
+    """An instance that never joins, of a group that the file no longer has, or has as prepaid."""
+    place.machines |= {"p4d": 1}
+    place.sizes["gone"] = GroupSize(2, "g6.xlarge")
+    stack_file = here.stack.node_groups["p4d"]
+    stack_file = stack_file.model_copy(update={"reservation": Reservation(id=BLOCK, type="capacity-block")})
+    groups = {**here.stack.node_groups, "p4d": stack_file}
+    changed = replace(here, stack=here.stack.model_copy(update={"node_groups": groups}))
+    changed.__dict__["target"] = place
+    found = await status(changed)
+    assert {item.name: item.hourly for item in found.costs} == {
+        "EKS control plane": 0.1, "core": 0.2, "g6": 1.0, "p4d": 20.0, "gone": 2.0,
+    }  # fmt: skip
+    assert found.spent is not None
+    assert "p4d: 1 instance started, and 0 nodes joined." in found.problems
 
 
 async def test_since_the_first_price_that_was_seen(here: Session, place: Place) -> None:
@@ -88,7 +111,7 @@ async def test_a_reservation_that_lasts_is_no_problem(here: Session, place: Plac
     assert (await status(here)).problems == ("Node b is not Ready.",)
 
 
-@pytest.mark.parametrize("what", ["cost", "scheduled", "reservations"])
+@pytest.mark.parametrize("what", ["cost", "running", "scheduled", "reservations"])
 async def test_what_cannot_be_asked_is_a_problem_and_the_rest_is_shown(here: Session, place: Place, what: str) -> None:
     place.coming = [ScheduledSize("p4d", "x", NOW + HOUR, 1)]
 
@@ -99,7 +122,7 @@ async def test_what_cannot_be_asked_is_a_problem_and_the_rest_is_shown(here: Ses
     found = await status(here)
     assert f"{what} cannot be asked" in found.problems
     assert len(found.nodes) == 2
-    assert bool(found.hourly_cost) is (what != "cost")
+    assert bool(found.hourly_cost) is (what not in ("cost", "running"))
     assert bool(found.scheduled) is (what != "scheduled")
 
 
