@@ -73,6 +73,22 @@ async def running_instances(aws: Aws, autoscaling_groups: Sequence[str]) -> tupl
     )
 
 
+async def keep_unbalanced(aws: Aws, autoscaling_group: str) -> None:
+    """Let an Auto Scaling group not even out its zones: for that it would end instances of its own choice.
+
+    Source: the API's reference of TerminateInstanceInAutoScalingGroup.
+
+    Raises:
+        ClusterError: Auto Scaling refuses.
+    """
+    await aws.call(
+        "autoscaling",
+        "suspend_processes",
+        AutoScalingGroupName=autoscaling_group,
+        ScalingProcesses=["AZRebalance"],
+    )
+
+
 async def terminate_node(aws: Aws, instance: str) -> None:
     """Let an Auto Scaling group end one instance and be smaller by it; an instance that has gone is fine.
 

@@ -14,6 +14,7 @@ from typing import Any
 from drakit.aws.autoscaling import (
     Launch,
     find_launch,
+    keep_unbalanced,
     running_instances,
     schedule_size,
     scheduled_actions,
@@ -331,6 +332,7 @@ class EksTarget:
             # Auto Scaling refuses to go below the minimum. Which instances go can be said to it alone.
             if change.min is not None and change.min < group.min:
                 await self._update(group, SizeChange(min=change.min), timeout)
+            await asyncio.gather(*(keep_unbalanced(self._aws, each) for each in group.autoscaling_groups))
             await asyncio.gather(*(terminate_node(self._aws, each) for each in leaving))
         await self._update(group, change, timeout)
 

@@ -149,7 +149,8 @@ def _agreed(session: Session, offering: Offering, *, yes: bool, most: Decimal | 
     def refuse(message: str, code: str) -> Refused:
         return Refused(message, hint=hint, code=code, details=details)
 
-    if typed is not None and price_in(typed) != fee:
+    # To the cent, as it was shown.
+    if typed is not None and price_in(typed) not in (fee, fee.quantize(Decimal("0.01"))):
         raise refuse(f"The fee is {price}, and {shown(typed)} was typed: nothing was bought.", "fee-not-confirmed")
     if is_paid(session) and typed is None:
         if not yes:
@@ -193,8 +194,9 @@ def _use(session: Session, found: CapacityReservation) -> Iterator[str]:
     name, group = _group(session, found)
     if group is None:
         yield "drakit up"  # with the group that the lines add
+    more = f" --max {found.total}" if group is not None and group.max < found.total else ""
     later = " --at-start" if found.starts_later else ""
-    yield f"drakit scale {name}={found.total} --reservation {found.id}{later}"
+    yield f"drakit scale {name}={found.total}{more} --reservation {found.id}{later}"
 
 
 def _stack_file(session: Session, found: CapacityReservation) -> str:

@@ -9,6 +9,7 @@ from drakit.aws.reservations import CapacityReservation, Kind, reservations
 from drakit.aws.session import Aws
 from drakit.commands.capacity.surroundings import Where, aws_of, named_reservations, regions_of, reserved
 from drakit.commands.session import Session
+from drakit.errors import ClusterError
 from drakit.results import CapacityListResult, ReservedCapacity
 from drakit.tools.cache import cache_folder
 
@@ -24,12 +25,22 @@ async def capacity_list(session: Session, where: Where, *, everything: bool = Fa
 
     Raises:
         UsageError: the target has no capacity to reserve.
-        ClusterError: EC2 cannot be asked.
+        ClusterError: EC2 cannot be asked; of several regions, in any.
     """
     aws, now = aws_of(session), datetime.now(UTC)
     account, regions = (await aws.identity()).account, await regions_of(aws, where)
-    found = await asyncio.gather(*(reservations(aws, region=region) for region in regions))
-    every = [(region, each) for region, in_region in zip(regions, found, strict=True) for each in in_region]
+    answers = await asyncio.gather(*(reservations(aws, region=region) for region in regions), return_exceptions=True)
+    every: list[tuple[str, CapacityReservation]] = []
+    silent: dict[str, ClusterError] = {}
+    for region, answer in zip(regions, answers, strict=True):
+        if isinstance(answer, ClusterError):
+            silent[region] = answer
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            every += [(region, each) for each in answer]
+    if len(silent) == len(regions):
+        raise silent[regions[0]]
     named = named_reservations(session)
     types = {group.instance_type for group in session.stack.node_groups.values()}
     shown = [
@@ -39,14 +50,22 @@ async def capacity_list(session: Session, where: Where, *, everything: bool = Fa
     ]
     prices = {region: Prices(Aws(region, aws.profile), cache_folder()) for region in regions}
     listed = await asyncio.gather(*(_priced(session, prices, account, *each) for each in shown))
-    missing = sorted(set(named) - {each.id for _, each in every}) if aws.region in regions else []
+    missing = (
+        sorted(set(named) - {each.id for _, each in every})
+        if aws.region in regions and aws.region not in silent
+        else []
+    )
     return CapacityListResult(
         reservations=tuple(sorted((each for each, _ in listed), key=lambda each: (each.start or now, each.id))),
         hidden=len(every) - len(shown),
         price_sources=tuple(sorted({source for _, source in listed if source})),
         as_of=now,
-        warnings=tuple(
-            f"The stack file names {each} ({', '.join(named[each])}), which is not in {aws.region}." for each in missing
+        warnings=(
+            *(f"{region} did not answer: {error.message}" for region, error in silent.items()),
+            *(
+                f"The stack file names {each} ({', '.join(named[each])}), which is not in {aws.region}."
+                for each in missing
+            ),
         ),
     )
 

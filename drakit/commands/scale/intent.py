@@ -76,6 +76,20 @@ class Intent:
         return {name: now.get(name, size.desired) for name, size in self.before.items()}
 
     @property
+    def held(self) -> list[str]:
+        """The groups that have and keep nodes in a Capacity Block and would get a new launch template."""
+        rolling = {change.path.split(".")[1] for change in self.definition if change.effect is Effect.ROLLING}
+        return [
+            name
+            for name in self.wishes
+            if name in rolling
+            and self.before[name].desired
+            and self.desired[name]
+            and (now := self.before[name].reservation)
+            and now.type == "capacity-block"
+        ]
+
+    @property
     def grown(self) -> list[str]:
         """The groups that get nodes: more of them, or others in their place."""
         if self.at_start:
@@ -180,6 +194,13 @@ async def look(session: Session, kube: Kube, request: Request) -> Intent:
             )
     reserved = await _reserved(session, request, wishes)
     at_start = bool(reserved and reserved.starts)
+    for name, wish in wishes.items():
+        if at_start and wish.min:
+            raise UsageError(
+                f"{name} has at least {wish.min} nodes, and its reservation has not begun.",
+                hint="`--min 0` lets it wait without any.",
+                code="invalid-scale",
+            )
     wanted = _stack(stack, wishes, reserved, at_start=at_start)
     changes = _changes(session, wanted)
     named = tuple(f"nodeGroups.{name}." for name in wishes)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drakit.commands.nodes import is_ready
 from drakit.dra.devices import allocated_devices, reserved_for
@@ -67,6 +67,13 @@ async def choose(kube: Kube, api: ResourceApi, sizes: Mapping[str, int]) -> Leav
     going = {node["metadata"]["name"] for each in chosen.values() for node in each}
     held = tuple(words for name in sorted(going & set(used)) for words in used[name])
     return Leaving(chosen, held, tuple(staying))
+
+
+async def look_again(kube: Kube, api: ResourceApi, leaving: Leaving) -> Leaving:
+    """The same nodes, with the claims that are in use on them now."""
+    used = _in_use((await kube.list(api.claim))[0])
+    names = sorted({node["metadata"]["name"] for node in leaving.all} & set(used))
+    return replace(leaving, claims=tuple(words for name in names for words in used[name]))
 
 
 def refuse_in_use(leaving: Leaving) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from drakit.commands import provision
@@ -15,14 +16,14 @@ from drakit.commands.nodes import group_statuses
 from drakit.commands.plan import contradiction
 from drakit.commands.remembered import remember
 from drakit.commands.scale.intent import Intent, Request, check, look, to_agree
-from drakit.commands.scale.leaving import Leaving, choose, cordon, drain, refuse_in_use, uncordon
+from drakit.commands.scale.leaving import Leaving, choose, cordon, drain, look_again, refuse_in_use, uncordon
 from drakit.commands.session import Session, resource_api
 from drakit.commands.spending import note
 from drakit.commands.waiting import NodeWait
 from drakit.dra.devices import devices_of
 from drakit.engine.events import Report
 from drakit.engine.step import Step, run_steps
-from drakit.errors import DrakitError, PreflightError
+from drakit.errors import DrakitError, PreflightError, Refused
 from drakit.kube.client import Kube
 from drakit.kube.kinds import NODE, Object, ResourceApi
 from drakit.kube.watch import Key
@@ -30,6 +31,8 @@ from drakit.results import Counts, GroupScale, PublishedDevices, ScaleResult
 from drakit.targets.base import GroupSize, SizeChange, group_of
 
 PLAN_FILE = "scale.tfplan"
+SOONEST = timedelta(minutes=2)
+"""From now, for what is scheduled."""
 
 
 async def scale(session: Session, request: Request, *, agreed: bool | str = False) -> ScaleResult:
@@ -106,6 +109,12 @@ class _Scale:
                 hint="`drakit plan` shows what they do, `drakit up` applies them; then run the same command again.",
                 code="other-changes",
             )
+        if held := intent.held:
+            raise PreflightError(
+                f"EKS gives a group in a Capacity Block other nodes only while it has none: {', '.join(held)}.",
+                hint=f"`drakit scale {' '.join(f'{name}=0' for name in held)}`, then the same command again.",
+                code="block-in-use",
+            )
         smaller = {
             n: size for n, size in intent.desired.items() if n in intent.wishes and size < intent.before[n].desired
         }
@@ -116,22 +125,21 @@ class _Scale:
 
     def steps(self) -> list[Step]:
         """What has to be done, and in which order; each is named, as far as it is needed."""
-        definition = [Step("definition", self._define)] if self.intent.definition else []
-        drained = (
-            [Step("drain", self._drain, after=tuple(step.name for step in definition))] if self.leaving.nodes else []
-        )
-        before = tuple(step.name for step in (*definition, *drained))
-        return [
-            *definition,
-            *drained,
-            Step("sizes", self._set_sizes, after=before),
-            Step("nodes", self._wait, after=("sizes",)),
-            Step("mig", self._divide, after=("nodes",)),
-        ]
+        intent = self.intent
+        work = {"drain": self._drain} if self.leaving.nodes else {}
+        work |= {"sizes": self._set_sizes}
+        if intent.definition:
+            # Where nothing grows, what is paid for goes first, whatever then becomes of the definition.
+            shrinks = all(intent.desired[name] <= intent.before[name].desired for name in intent.wishes)
+            work = {**work, "definition": self._define} if shrinks else {"definition": self._define, **work}
+        names = [*work, "nodes", "mig"]
+        work |= {"nodes": self._wait, "mig": self._divide}
+        return [Step(name, work[name], after=tuple(names[:n][-1:])) for n, name in enumerate(names)]
 
     async def _define(self, report: Report) -> bool:
         """Change what Terraform owns of the groups: planned, shown, and applied as it was shown."""
-        session = replace(self.session, stack=with_room(self.intent.stack, self.intent.before, self.intent.wishes))
+        now = await self.session.target.group_sizes(self.kube) if self.sizes else self.intent.before
+        session = replace(self.session, stack=with_room(self.intent.stack, now, self.intent.wishes))
         for change in self.intent.definition:
             report(f"{change.path}: {change.effect}: {change.note}")
         tools = await provision.find_tools(session, report)
@@ -141,6 +149,14 @@ class _Scale:
         plan = await provision.make_plan(session, terraform, file, report)
         for planned in plan.changes:
             report(f"{planned.action} {planned.address}")
+        keys = [f'["{name}"]' for name in self.intent.wishes]
+        others = [each.address for each in plan.changes if not any(key in each.address for key in keys)]
+        if others and session.stack.blueprint == session.target.blueprint:
+            raise PreflightError(
+                f"Terraform would change more than {', '.join(self.intent.wishes)}: {', '.join(others)}.",
+                hint="`drakit plan` shows it, `drakit up` does it; then run the same command again.",
+                code="other-changes",
+            )
         checks = await session.target.plan_checks(session.stack, terraform, file)
         if refusal := contradiction(checks):
             raise refusal
@@ -154,6 +170,12 @@ class _Scale:
         nodes = self.leaving.all
         await cordon(self.kube, nodes)
         if not self.request.drain:
+            # Somebody may have claimed a device since; from now on nobody can.
+            try:
+                refuse_in_use(await look_again(self.kube, self.api, self.leaving))
+            except Refused:
+                await asyncio.shield(self._uncordon({node["metadata"]["name"] for node in nodes}))
+                raise
             return False
         try:
             gone = await drain(self.kube, self.api, nodes, report, self.session.timeout)
@@ -190,8 +212,10 @@ class _Scale:
             assert intent.reserved is not None
             assert intent.reserved.starts is not None
             [(name, wish)] = intent.wishes.items()
-            await target.schedule(name, wish.desired, intent.reserved.starts)
-            report(f"{name} is to have {wish.desired} at {intent.reserved.starts:%Y-%m-%d %H:%M} UTC")
+            # A start that is being delayed may have passed, and Auto Scaling takes none that has.
+            starts = max(intent.reserved.starts, datetime.now(UTC) + SOONEST)
+            await target.schedule(name, wish.desired, starts)
+            report(f"{name} is to have {wish.desired} at {starts:%Y-%m-%d %H:%M} UTC")
         else:
             self.warnings += [
                 f"{each.group} was to have {each.desired} at {each.at:%Y-%m-%d %H:%M} UTC: that is taken back."

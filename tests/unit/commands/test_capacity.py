@@ -139,6 +139,20 @@ async def test_several_regions_are_listed(answering) -> None:
         assert [each.region for each in (await capacity_list(session(), where)).reservations] == ["us-east-2"]
 
 
+async def test_a_region_that_is_closed_to_us_hides_no_other(answering) -> None:
+    regions = {"Regions": [{"RegionName": "us-west-2"}, {"RegionName": "us-east-2"}]}
+    denied, there = ("UnauthorizedOperation", "by a policy of the organisation"), {"CapacityReservations": [BLOCK]}
+    answers = {IDENTITY: WHO, ("ec2", "describe_regions"): regions, LIST: denied, (*LIST, "us-east-2"): there}
+    answering(answers)
+    lost = session(lost={**P4D, "reservation": {"id": "cr-00000000"}})
+    found = await capacity_list(lost, Where(everywhere=True), everything=True)
+    assert [each.region for each in found.reservations] == ["us-east-2"]
+    # Of a reservation of the stack's region nothing is known then.
+    [warning] = found.warnings
+    assert warning.startswith("us-west-2 did not answer: ")
+    assert (await refused(capacity_list(lost, Where()))).code == "aws-access-denied"
+
+
 async def test_what_is_found_can_be_bought(answering, cache: Path) -> None:
     aws = answering({FIND: {"CapacityBlockOfferings": [OFFERING]}})
     result = await capacity_find(session(), "p4d.24xlarge", Where(), count=1, hours=24)
@@ -248,6 +262,18 @@ async def test_what_was_agreed_to_is_bought_once(answering, given: dict[str, Any
     error = await refused(capacity_buy(session(), "cb-1", **given))
     assert (error.code, error.exit_code) == ("already-bought", ExitCode.REFUSED)
     assert "cr-0123456789abcdef0" in error.message
+    assert bought(aws) == 1
+
+
+@pytest.mark.parametrize(("typed", "agreed"), [("755.14", True), ("$755.136", True), ("755.13", False)])
+async def test_a_fee_is_typed_as_it_was_shown(answering, typed: str, agreed: bool) -> None:
+    """To the cent, also where AWS has more digits."""
+    answers = {FIND: {"CapacityBlockOfferings": [{**OFFERING, "UpfrontFee": "755.136"}]}}
+    aws = await found_and(answering, answers={**answers, BUY: {"CapacityReservation": BLOCK}})
+    if not agreed:
+        assert "$755.14" in (await refused(capacity_buy(session(), "cb-1", typed=typed))).message
+        return
+    await capacity_buy(session(), "cb-1", typed=typed)
     assert bought(aws) == 1
 
 
@@ -418,7 +444,7 @@ async def test_how_a_block_is_used(answering) -> None:
     result = await buy_in(answering, session())
     assert result.stack_file == f"nodeGroups:\n  p4d:\n{line}"
     started = await buy_in(answering, session(), State="active", TotalInstanceCount=2)
-    assert started.use == ("drakit scale p4d=2 --reservation cr-0123456789abcdef0",)
+    assert started.use == ("drakit scale p4d=2 --max 2 --reservation cr-0123456789abcdef0",)
     assert started.stack_file == f"nodeGroups:\n  p4d:\n    max: 2\n{line}"
     # A group that runs in another reservation is not the first choice.
     taken = {**P4D, "reservation": {"id": "cr-00000000"}}

@@ -70,6 +70,14 @@ def test_what_is_wrong_whatever_the_cluster_is_like(
     assert caught.value.hint
 
 
+async def test_a_group_that_keeps_nodes_cannot_wait_for_a_start(tmp_path: Path) -> None:
+    place = Place(SIZES)
+    place.wanted = replace(BLOCK, starts=datetime(2036, 1, 1, tzinfo=UTC))
+    with pytest.raises(UsageError, match="at least 1 node") as caught:
+        await intent_of(session(tmp_path, place), "p4d=1", min=1, reservation="cr-0123456789abcdef0", at_start=True)
+    assert "--min 0" in str(caught.value.hint)
+
+
 async def test_a_group_that_is_not_up(tmp_path: Path) -> None:
     place = Place({name: size for name, size in SIZES.items() if name != "g6"})
     with pytest.raises(ClusterError) as caught:
@@ -203,7 +211,7 @@ async def test_what_was_applied_is_read_as_it_was_written(tmp_path: Path) -> Non
 
 async def test_a_group_that_waits_for_its_reservation_stays_as_it_is(tmp_path: Path) -> None:
     place = Place(SIZES)
-    place.wanted = replace(BLOCK, starts=datetime(2026, 11, 24, 11, 30, tzinfo=UTC))
+    place.wanted = replace(BLOCK, starts=datetime(2036, 11, 24, 11, 30, tzinfo=UTC))
     here = session(tmp_path, place)
     found = await intent_of(here, "p4d=1", reservation=BLOCK.reservation.id, at_start=True)
     assert found.at_start

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from drakit.commands.applied import write_applied
-from drakit.commands.scale import Request, question, scale
+from drakit.commands.scale import Request, question, scale, story
 from drakit.commands.scale.leaving import CORDONED
 from drakit.commands.session import Session
 from drakit.commands.spending import spent
 from drakit.engine.events import Event, EventKind
 from drakit.engine.journal import read_journal
 from drakit.errors import ClusterError, ExitCode, PreflightError, Refused
-from drakit.kube.kinds import NODE, POD, Object
+from drakit.kube.kinds import NODE, POD, Kind, Object
 from drakit.stack.model import Reservation
 from drakit.stack.parse import parse_stack
 from drakit.targets.base import GroupSize, Reserved, ScheduledSize, SizeChange, Trouble, group_of
@@ -109,6 +109,53 @@ async def test_claims_in_use_stop_it_before_anything_changes(run: Run) -> None:
     assert (run.place.changes, run.kube.changes, run.file.read_text()) == ([], [], FILE)
 
 
+async def test_a_claim_that_comes_before_the_node_is_cordoned_stops_it(run: Run) -> None:
+    def react(verb: str, kind: Kind, obj: Object) -> None:
+        if (verb, kind, obj["metadata"]["name"]) == ("patch", NODE, "idle") and len(run.kube.all(API.claim)) == 1:
+            run.kube.put(API.claim, claim("late", "idle", "q"))
+
+    run.kube.reactions.append(react)
+    with pytest.raises(Refused) as caught:
+        await scale(run.here, Request(["g6=1"]))
+    assert caught.value.code == "claims-in-use"
+    assert "ns/late of q" in caught.value.message
+    assert (run.place.changes, run.kube.cordoned()) == ([], set())
+
+
+BLOCKS = [Reservation.model_validate({"id": f"cr-0123456789abcdef{n}", "type": "capacity-block"}) for n in range(2)]
+
+
+async def test_a_block_that_has_nodes_is_left_before_another_is_taken(run: Run) -> None:
+    """EKS refuses to replace them; and the file would say what never was."""
+    run.place.sizes["p4d"] = GroupSize(1, "p4d.24xlarge", 0, 1, BLOCKS[0])
+    run.place.wanted = Reserved(BLOCKS[1])
+    groups = run.here.stack.node_groups
+    applied = {**groups, "p4d": groups["p4d"].model_copy(update={"reservation": BLOCKS[0]})}
+    write_applied(run.here, run.here.stack.model_copy(update={"node_groups": applied}))
+    reserving = FILE.replace("p4d: {", f"p4d: {{reservation: {{id: {BLOCKS[0].id}}}, ")
+    assert reserving != FILE
+    here = replace(run.here, stack=parse_stack(reserving, "f"))
+    here.__dict__["target"] = run.place
+    with pytest.raises(PreflightError) as caught:
+        await scale(here, Request(["p4d=1"], reservation=BLOCKS[1].id), agreed=True)
+    assert caught.value.code == "block-in-use"
+    assert "`drakit scale p4d=0`" in str(caught.value.hint)
+    assert (run.place.changes, run.file.read_text()) == ([], FILE)
+
+
+@pytest.mark.parametrize(("size", "first"), [(0, "sizes"), (1, "definition")])
+async def test_what_is_paid_for_goes_before_a_definition_that_may_be_refused(run: Run, size: int, first: str) -> None:
+    run.place.sizes["p4d"] = GroupSize(1 - size, "p4d.24xlarge", 0, 1, BLOCKS[0])
+    run.place.wanted = Reserved(BLOCKS[1])
+    write_applied(run.here, run.here.stack)
+    request = Request([f"p4d={size}"], reservation=BLOCKS[1].id)
+    work = story._Scale(run.here, run.kube, API, request, agreed=True)
+    await work.look(lambda _: None)
+    steps = work.steps()
+    assert next(step.name for step in steps if step.name in ("sizes", "definition")) == first
+    assert [step.after for step in steps] == [(), *((step.name,) for step in steps[:-1])]
+
+
 async def test_drained(run: Run) -> None:
     result = await scale(run.here, Request(["g6=0"], drain=True))
     assert run.kube.evicted == ["p"]
@@ -198,10 +245,10 @@ async def test_another_group_that_gets_no_nodes_is_not_waited_for(run: Run) -> N
 
 
 async def test_a_later_word_takes_back_what_was_scheduled(run: Run) -> None:
-    start = datetime(2026, 11, 24, 11, 30, tzinfo=UTC)
+    start = datetime(2036, 11, 24, 11, 30, tzinfo=UTC)
     run.place.coming = [ScheduledSize(name, "drakit scale --at-start", start, 1) for name in ("p4d", "g6")]
     result = await scale(run.here, Request(["p4d=0"]))
-    assert result.warnings == ("p4d was to have 1 at 2026-11-24 11:30 UTC: that is taken back.",)
+    assert result.warnings == ("p4d was to have 1 at 2036-11-24 11:30 UTC: that is taken back.",)
     assert (result.scheduled, [each.group for each in run.place.coming]) == ((), ["g6"])
 
 
@@ -242,7 +289,7 @@ async def test_other_changes_are_not_applied_along_with_a_reservation(run: Run) 
 
 async def test_nodes_do_not_wait_in_a_block_that_has_not_begun(run: Run) -> None:
     """A group that moves to it goes down to its fewest nodes, unless they are in use."""
-    start = datetime(2026, 11, 24, 11, 30, tzinfo=UTC)
+    start = datetime(2036, 11, 24, 11, 30, tzinfo=UTC)
     block = Reservation.model_validate({"id": "cr-0123456789abcdef0", "type": "capacity-block"})
     run.place.wanted = Reserved(block, start)
     groups = run.here.stack.node_groups
@@ -257,7 +304,7 @@ async def test_nodes_do_not_wait_in_a_block_that_has_not_begun(run: Run) -> None
 
 
 async def test_at_its_start(run: Run) -> None:
-    start = datetime(2026, 11, 24, 11, 30, tzinfo=UTC)
+    start = datetime(2036, 11, 24, 11, 30, tzinfo=UTC)
     block = Reservation.model_validate({"id": "cr-0123456789abcdef0", "type": "capacity-block"})
     run.place.wanted = Reserved(block, start, ("It starts tomorrow.",))
     groups = run.here.stack.node_groups

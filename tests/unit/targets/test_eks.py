@@ -33,8 +33,9 @@ STACK = Stack.model_validate({
 })  # fmt: skip
 LIST, DESCRIBE = ("eks", "list_nodegroups"), ("eks", "describe_nodegroup")
 UPDATE, WAIT = ("eks", "update_nodegroup_config"), ("eks", "describe_update")
-ACTIVITIES, TERMINATE = (
+ACTIVITIES, SUSPEND, TERMINATE = (
     ("autoscaling", "describe_scaling_activities"),
+    ("autoscaling", "suspend_processes"),
     ("autoscaling", "terminate_instance_in_auto_scaling_group"),
 )
 SCHEDULED, SCHEDULE, UNSCHEDULE = (
@@ -45,6 +46,7 @@ SCHEDULED, SCHEDULE, UNSCHEDULE = (
 INSTANCES, TEMPLATE = ("autoscaling", "describe_auto_scaling_groups"), ("ec2", "describe_launch_template_versions")
 RESERVATIONS = ("ec2", "describe_capacity_reservations")
 DONE = {"update": {"id": "u-1", "status": "Successful"}}
+SHRINKS: dict[tuple[str, ...], Any] = {UPDATE: DONE, WAIT: DONE, SUSPEND: {}, TERMINATE: {}}
 BLOCK = {
     "CapacityReservationId": ID, "OwnerId": "123456789012", "InstanceType": "p4d.24xlarge", "State": "active",
     "InstancePlatform": "Linux/UNIX", "AvailabilityZone": "us-west-2a", "Tenancy": "default",
@@ -127,12 +129,21 @@ async def test_all_sizes_are_set_in_one_call(target: Any) -> None:
 
 
 async def test_the_nodes_that_go_are_ended_by_name(target: Any) -> None:
-    made, aws = target(groups(group("g6")), {UPDATE: DONE, WAIT: DONE, TERMINATE: {}})
+    made, aws = target(groups(group("g6")), SHRINKS)
     await made.scale(None, {"g6": SizeChange(1, 0, 4)}, 5, leaving=[node("a"), node("b", "core")])
     assert [(operation, given.get("InstanceId")) for operation, given in did(aws, UPDATE, TERMINATE)] == [
         ("terminate_instance_in_auto_scaling_group", "i-a"), ("update_nodegroup_config", None),
     ]  # fmt: skip
     assert did(aws, TERMINATE)[0][1]["ShouldDecrementDesiredCapacity"] is True
+    # First, or Auto Scaling might end another to even out the zones.
+    rebalance = {"AutoScalingGroupName": "eks-g6", "ScalingProcesses": ["AZRebalance"]}
+    assert did(aws, SUSPEND, TERMINATE)[0] == ("suspend_processes", rebalance)
+
+
+async def test_what_runs_is_what_auto_scaling_has(target: Any) -> None:
+    """Whether it has joined, and whether the stack file knows the group."""
+    made, _ = target(groups(group("g6", 3), group("strange", 1)), auto_scaling("i-a", "i-b"))
+    assert {name: size.desired for name, size in (await made.running(None)).items()} == {"g6": 2, "strange": 2}
 
 
 def auto_scaling(*instances: str, state: str = "InService") -> dict[tuple[str, str], Any]:
@@ -157,7 +168,9 @@ def auto_scaling(*instances: str, state: str = "InService") -> dict[tuple[str, s
 async def test_an_instance_that_is_no_node_yet_goes_before_nodes_that_stay(target: Any) -> None:
     """Auto Scaling would choose among all three, and two of them are in use."""
     made, aws = target(
-        groups(group("g6", 3)), auto_scaling("i-a", "i-b", "i-c"), {UPDATE: DONE, WAIT: DONE, TERMINATE: {}}
+        groups(group("g6", 3)),
+        auto_scaling("i-a", "i-b", "i-c"),
+        SHRINKS,
     )
     await made.scale(None, {"g6": SizeChange(2, 0, 4)}, 5, staying=[node("a"), node("b"), node("x", "core")])
     assert [given["InstanceId"] for _, given in did(aws, TERMINATE)] == ["i-c"]
@@ -166,7 +179,7 @@ async def test_an_instance_that_is_no_node_yet_goes_before_nodes_that_stay(targe
 
 async def test_so_many_instances_go_as_have_to(target: Any) -> None:
     """The nodes that were chosen, then as many of the others as are too many; none that was never launched."""
-    answers = {UPDATE: DONE, WAIT: DONE, TERMINATE: {}}
+    answers = SHRINKS
     made, aws = target(groups(group("g6", 4)), auto_scaling("i-a", "i-b", "i-c", "i-d", state="Pending"), answers)
     await made.scale(None, {"g6": SizeChange(2, 0, 4)}, 5, leaving=[node("b")], staying=[node("a")])
     assert [given["InstanceId"] for _, given in did(aws, TERMINATE)] == ["i-b", "i-c"]
@@ -182,7 +195,7 @@ async def test_growing_asks_for_no_instances(target: Any) -> None:
 
 
 async def test_first_the_minimum_where_it_is_in_the_way(target: Any) -> None:
-    made, aws = target(groups(group("g6", least=2)), {UPDATE: DONE, WAIT: DONE, TERMINATE: {}})
+    made, aws = target(groups(group("g6", least=2)), SHRINKS)
     await made.scale(None, {"g6": SizeChange(1, 0, 4)}, 5, leaving=[node("a")])
     assert [given.get("scalingConfig") for _, given in did(aws, UPDATE, TERMINATE)] == [
         {"minSize": 0}, None, {"desiredSize": 1, "minSize": 0, "maxSize": 4},
@@ -191,10 +204,12 @@ async def test_first_the_minimum_where_it_is_in_the_way(target: Any) -> None:
 
 async def test_an_instance_that_has_gone_is_fine(target: Any) -> None:
     gone = ("ValidationError", "Instance Id not found - No managed instance found for instance ID: i-a")
-    made, aws = target(groups(group("g6")), {UPDATE: DONE, WAIT: DONE, TERMINATE: gone})
+    made, aws = target(groups(group("g6")), {UPDATE: DONE, WAIT: DONE, SUSPEND: {}, TERMINATE: gone})
     await made.scale(None, {"g6": SizeChange(1)}, 5, leaving=[node("a")])
     assert len(did(aws, UPDATE)) == 1
-    made, aws = target(groups(group("g6")), {TERMINATE: ("ValidationError", "violate group's min size constraint")})
+    made, aws = target(
+        groups(group("g6")), {SUSPEND: {}, TERMINATE: ("ValidationError", "violate group's min size constraint")}
+    )
     with pytest.raises(ClusterError, match="min size"):
         await made.scale(None, {"g6": SizeChange(1)}, 5, leaving=[node("a")])
     assert did(aws, UPDATE) == []
