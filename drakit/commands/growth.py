@@ -45,7 +45,7 @@ async def look_at_growth(session: Session) -> Growth | None:
     target, stack = session.target, session.stack
     if not target.costs_money:
         return None
-    now = await _now(session)
+    now = await groups_now(session)
     if not now:
         cost = await target.cost(stack, {name: group.desired for name, group in stack.node_groups.items()})
         return Growth({}, cost, _whole(stack.name, cost))
@@ -95,7 +95,7 @@ async def look_at_file(session: Session, now: Mapping[str, GroupSize]) -> Intent
     return Intent(stack, before, wishes, cost_before, cost_after)
 
 
-async def _now(session: Session) -> Mapping[str, GroupSize]:
+async def groups_now(session: Session) -> Mapping[str, GroupSize]:
     """The stack's node groups; none where it is not up, or not from here."""
     try:
         async with session.connect() as kube:

@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from drakit.aws.findings import Finding
 from drakit.commands import provision
+from drakit.commands.bounds import with_room
+from drakit.commands.growth import groups_now
 from drakit.commands.preflight import look_ahead
 from drakit.commands.session import Session
 from drakit.dra.evidence import Check
@@ -47,7 +50,10 @@ async def plan(session: Session, out: Path | None = None) -> PlanResult:
         return False
 
     async def plan_resources(report: Report) -> bool:
-        await provision.render(session, tools)
+        # As `up` would: a group that exists keeps its size, and its bounds have to have room for that.
+        now = await groups_now(session) if session.target.costs_money else {}
+        room = with_room(session.stack, now, session.stack.node_groups)
+        await provision.render(replace(session, stack=room), tools)
         terraform = provision.terraform_of(session, tools)
         file = (out or session.workspace.terraform / PLAN_FILE).absolute()
         planned.append(await provision.make_plan(session, terraform, file, report))

@@ -152,13 +152,18 @@ async def apply(session: Session, terraform: Terraform, report: Report, plan_fil
     return bool(summary.added or summary.changed or summary.destroyed)
 
 
-async def make_plan(session: Session, terraform: Terraform, out: Path, report: Report) -> Plan:
+async def make_plan(session: Session, terraform: Terraform, out: Path, report: Report, *, mend: bool = False) -> Plan:
     """What an apply would do, saved in `out`.
+
+    Args:
+        mend: put right first what an interrupted run left, as an apply does.
 
     Raises:
         PreflightError: what is in Terraform's state is in another place than the stack.
     """
     kept = await _begin(session, terraform, report)
+    if mend:
+        await terraform.mend(var_file(session), _progress(report))
     replace = await drifted(session, terraform)
     report("planning")
     return await terraform.plan(out, var_file(session), replace, adopt=kept)

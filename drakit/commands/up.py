@@ -15,6 +15,7 @@ from drakit.commands.bounds import with_room
 from drakit.commands.growth import Growth, look_at_growth
 from drakit.commands.mig import declared, partition
 from drakit.commands.nodes import group_statuses, handed_out_twice
+from drakit.commands.plan import contradiction
 from drakit.commands.preflight import look_ahead
 from drakit.commands.session import Session, resource_api
 from drakit.commands.spending import note
@@ -31,6 +32,7 @@ from drakit.targets.base import GroupSize, SizeChange, group_of
 from drakit.targets.releases import DEVICE_CLASSES, DRA_DRIVER, OPERATOR, chart_warnings, releases
 from drakit.tools import FoundTool
 
+PLAN_FILE = "up.tfplan"
 GPU = (OPERATOR, DRA_DRIVER)
 """The releases that make GPUs claimable; the others, the stack's add-ons, go on beside what follows."""
 
@@ -102,11 +104,28 @@ class _Up:
         return await provision.render(session, self.tools)
 
     async def _terraform(self, report: Report) -> bool:
-        terraform = provision.terraform_of(self.session, self.tools)
-        changed = await provision.apply(self.session, terraform, report, self.plan_file)
+        terraform, plan = provision.terraform_of(self.session, self.tools), self.plan_file
+        if plan is None and self._is_to_be_checked():
+            plan = self.session.workspace.terraform / PLAN_FILE
+            await provision.make_plan(self.session, terraform, plan, report, mend=True)
+        if plan is not None:
+            checks = await self.session.target.plan_checks(self.session.stack, terraform, plan.absolute())
+            if refusal := contradiction(checks):
+                if self.plan_file is not None:
+                    refusal.hint = (
+                        f"It may be of an older stack file: `drakit plan --out {self.plan_file}` makes it anew."
+                    )
+                raise refusal
+        changed = await provision.apply(self.session, terraform, report, plan)
         if self.plan_file is None:  # a saved plan may be of an older stack file
             write_applied(self.session, self.session.stack)
         return changed
+
+    def _is_to_be_checked(self) -> bool:
+        """Whether a plan that lost a reservation would cost much, or the blueprint is nobody's that drakit has tested."""
+        stack, target = self.session.stack, self.session.target
+        reserved = any(group.reservation for group in stack.node_groups.values())
+        return target.costs_money and (reserved or stack.blueprint != target.blueprint)
 
     async def _connect(self, report: Report) -> bool:
         self.kube = self.session.connect()

@@ -18,6 +18,7 @@ from drakit.targets.base import NODE_GROUP_LABEL
 Values = Mapping[str, Any]
 ONLY_RESERVED = (None, "", "capacity-reservations-only")
 """The preferences with which a reservation that is named is the only capacity."""
+_NODE_GROUP = "aws_eks_node_group"
 _KEY = re.compile(r"\[[^]]*]")
 
 
@@ -36,10 +37,12 @@ def plan_checks(stack: Stack, plan: Mapping[str, Any]) -> Sequence[Check]:
     references = dict(_template_references(plan.get("configuration", {}).get("root_module", {})))
     placement = plan.get("planned_values", {}).get("outputs", {}).get("node_group_placement", {}).get("value") or {}
     given = plan.get("variables", {}).get("node_groups", {}).get("value") or {}
+    made = {each["address"] for each in plan.get("resource_changes", ()) if "create" in each["change"]["actions"]}
     checks = [_cluster(stack, resources)]
+    checks += [_size(stack, each.values) for each in resources if each.type == _NODE_GROUP and each.address in made]
     for name, group in stack.node_groups.items():
         templates = [each for each in resources if each.type == "aws_launch_template" and _launches(each.values, name)]
-        node_groups = [each for each in resources if each.type == "aws_eks_node_group" and _is(each.values, name)]
+        node_groups = [each for each in resources if each.type == _NODE_GROUP and _is(each.values, name)]
         found = len(templates) == len(node_groups) == 1
         template, node_group = (templates[0], node_groups[0]) if found else (None, None)
         checks.append(_launch_template(name, node_group, template, references))
@@ -56,6 +59,14 @@ def _cluster(stack: Stack, resources: Sequence[_Resource]) -> Check:
     seen = [(each.get("name"), (each.get("tags_all") or {}).get(STACK_TAG)) for each in found]
     said = "; ".join(f"{name}, {STACK_TAG} = {tag}" for name, tag in seen) or "no aws_eks_cluster"
     return Check("cluster", seen == [(stack.name, stack.name)], said)
+
+
+def _size(stack: Stack, node_group: Values) -> Check:
+    """Whether a group that is made starts with the nodes whose price was shown; a saved plan may be of another file."""
+    name = (node_group.get("tags") or {}).get(NODE_GROUP_LABEL)
+    group = stack.node_groups.get(str(name))
+    found = [each.get("desired_size") for each in node_group.get("scaling_config") or ()]
+    return Check(f"{name}-size", group is not None and found == [group.desired], f"it starts with {found} nodes")
 
 
 def _launch_template(

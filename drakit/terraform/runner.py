@@ -138,7 +138,7 @@ class Terraform:
         if plan_file:
             _, seen = await self._stream("apply", on_event, str(plan_file))
         else:
-            await self._mend(var_file, on_event)
+            await self.mend(var_file, on_event)
             options = {"auto_approve": IsFlagged, **_variables(var_file, replace)}
             with self._adopting(adopt):
                 _, seen = await self._stream("apply", on_event, **options)
@@ -219,7 +219,8 @@ class Terraform:
         finally:
             file.unlink(missing_ok=True)  # Terraform insists on what it names, also when that is to go
 
-    async def _mend(self, var_file: Path | None, on_event: OnEvent | None) -> None:
+    async def mend(self, var_file: Path | None, on_event: OnEvent | None = None) -> None:
+        """Keep what an interrupted run left whole, and destroy the rest. `apply` does it; a plan does not know of it."""
         if self._whole is None or not self.state_exists():
             return
         broken = []
