@@ -14,7 +14,7 @@ from drakit.commands.session import Session
 from drakit.dra.evidence import Check
 from drakit.engine.events import Report
 from drakit.engine.step import Step, run_steps
-from drakit.errors import ClusterError, PreflightError
+from drakit.errors import ClusterError
 from drakit.helm import Release
 from drakit.results import PlannedResource, PlanResult
 from drakit.targets.releases import chart_warnings, releases
@@ -86,21 +86,9 @@ async def plan(session: Session, out: Path | None = None) -> PlanResult:
         hourly_cost=cost.hourly,
         costs=cost.items,
         saved=out,
-        failure=contradiction(checks),
+        failure=provision.contradiction(checks),
         seconds=round(time.monotonic() - started, 3),
         warnings=tuple(chart_warnings(session.stack, session.workspace.root)),
-    )
-
-
-def contradiction(checks: Sequence[Check]) -> PreflightError | None:
-    """The error of a plan that does not say what the stack file says, None of one that does."""
-    failed = [check for check in checks if not check.ok]
-    if not failed:
-        return None
-    return PreflightError(
-        "\n".join(["The plan is not what the stack file says:", *(f"  {c.name}: {c.evidence}" for c in failed)]),
-        hint="Do not apply it; please report it.",
-        code="plan-contradicts-stack",
     )
 
 

@@ -1,14 +1,15 @@
 """Terraform's part of a stack: the blueprint copied, its variables rendered, Terraform driven."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from drakit.commands.session import Session
+from drakit.dra.evidence import Check
 from drakit.engine.events import Report
 from drakit.engine.files import PRIVATE_FOLDER, file_errors, private_folder, write_atomically
-from drakit.errors import DrakitError
+from drakit.errors import DrakitError, PreflightError
 from drakit.helm import Helm
 from drakit.kube.kinds import ResourceApi
 from drakit.packaged import packaged
@@ -167,6 +168,18 @@ async def make_plan(session: Session, terraform: Terraform, out: Path, report: R
     replace = await drifted(session, terraform)
     report("planning")
     return await terraform.plan(out, var_file(session), replace, adopt=kept)
+
+
+def contradiction(checks: Sequence[Check]) -> PreflightError | None:
+    """The error of a plan that does not say what the stack file says, None of one that does."""
+    failed = [check for check in checks if not check.ok]
+    if not failed:
+        return None
+    return PreflightError(
+        "\n".join(["The plan is not what the stack file says:", *(f"  {c.name}: {c.evidence}" for c in failed)]),
+        hint="Do not apply it; please report it.",
+        code="plan-contradicts-stack",
+    )
 
 
 async def drifted(session: Session, terraform: Terraform) -> list[str]:

@@ -15,7 +15,6 @@ from drakit.commands.bounds import with_room
 from drakit.commands.growth import Growth, look_at_growth
 from drakit.commands.mig import declared, partition
 from drakit.commands.nodes import group_statuses, handed_out_twice
-from drakit.commands.plan import contradiction
 from drakit.commands.preflight import look_ahead
 from drakit.commands.session import Session, resource_api
 from drakit.commands.spending import note
@@ -109,12 +108,11 @@ class _Up:
             plan = self.session.workspace.terraform / PLAN_FILE
             await provision.make_plan(self.session, terraform, plan, report, mend=True)
         if plan is not None:
+            await terraform.init(report)
             checks = await self.session.target.plan_checks(self.session.stack, terraform, plan.absolute())
-            if refusal := contradiction(checks):
+            if refusal := provision.contradiction(checks):
                 if self.plan_file is not None:
-                    refusal.hint = (
-                        f"It may be of an older stack file: `drakit plan --out {self.plan_file}` makes it anew."
-                    )
+                    refusal.hint = f"Is it of an older stack file? `drakit plan --out {self.plan_file}` makes it anew."
                 raise refusal
         changed = await provision.apply(self.session, terraform, report, plan)
         if self.plan_file is None:  # a saved plan may be of an older stack file
@@ -122,7 +120,7 @@ class _Up:
         return changed
 
     def _is_to_be_checked(self) -> bool:
-        """Whether a plan that lost a reservation would cost much, or the blueprint is nobody's that drakit has tested."""
+        """Whether a plan that lost a reservation would cost much, or the blueprint is not drakit's."""
         stack, target = self.session.stack, self.session.target
         reserved = any(group.reservation for group in stack.node_groups.values())
         return target.costs_money and (reserved or stack.blueprint != target.blueprint)

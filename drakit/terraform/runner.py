@@ -220,7 +220,7 @@ class Terraform:
             file.unlink(missing_ok=True)  # Terraform insists on what it names, also when that is to go
 
     async def mend(self, var_file: Path | None, on_event: OnEvent | None = None) -> None:
-        """Keep what an interrupted run left whole, and destroy the rest. `apply` does it; a plan does not know of it."""
+        """Keep what an interrupted run left whole, destroy the rest. `apply` does it; a plan knows nothing of it."""
         if self._whole is None or not self.state_exists():
             return
         broken = []

@@ -13,7 +13,6 @@ from drakit.commands.applied import write_applied
 from drakit.commands.bounds import with_room
 from drakit.commands.mig import declared, partition
 from drakit.commands.nodes import group_statuses
-from drakit.commands.plan import contradiction
 from drakit.commands.remembered import remember
 from drakit.commands.scale.intent import Intent, Request, check, look, to_agree
 from drakit.commands.scale.leaving import Leaving, choose, cordon, drain, look_again, refuse_in_use, uncordon
@@ -158,7 +157,7 @@ class _Scale:
                 code="other-changes",
             )
         checks = await session.target.plan_checks(session.stack, terraform, file)
-        if refusal := contradiction(checks):
+        if refusal := provision.contradiction(checks):
             raise refusal
         # Before the apply: when that is cut short, `up` goes on from here.
         self._remember()
