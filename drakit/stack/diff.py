@@ -165,6 +165,9 @@ COSTS: Mapping[_Path, Cost | Depends] = {
         Effect.IN_PLACE,
         "EKS changes the taints of the nodes that there are; NoExecute evicts pods that do not tolerate it.",
     ),
+    ("nodeGroups", "*", "efa"): Cost(
+        Effect.ROLLING, "The launch template has other network interfaces, and EKS replaces the group's nodes."
+    ),
     ("gpu", "operator", "enabled"): _switched("the GPU Operator"),
     ("gpu", "operator", "version"): _RELEASE,
     ("gpu", "draDriver", "enabled"): _switched("the DRA driver"),
@@ -185,7 +188,7 @@ COSTS: Mapping[_Path, Cost | Depends] = {
 _ANEW = Cost(Effect.REPLACE, "The group's simulated nodes are deleted, and as many made as `desired` says.")
 _UNUSED = Cost(Effect.NONE, "A sandbox does not use it.")
 _SANDBOX: Mapping[_Path, Cost | Depends] = {
-    **{path: _UNUSED for path in COSTS if path[0] == "aws" or "reservation" in path},
+    **{path: _UNUSED for path in COSTS if path[0] == "aws" or "reservation" in path or "efa" in path},
     ("kubernetesVersion",): Cost(Effect.NEW_STACK, "A sandbox keeps its version of Kubernetes."),
     **{("nodeGroups", "*", field): _ANEW for field in ("instanceType", "mig", "labels", "taints")},
     ("nodeGroups", "*", "desired"): Cost(Effect.IN_PLACE, "`scale` starts simulated nodes, or stops some."),

@@ -165,6 +165,9 @@ class NodeGroup(_Section):
         Mapping[LabelKey, LabelValue], Field(description="Labels of its nodes, beside drakit's own.")
     ] = {}
     taints: Annotated[tuple[Taint, ...], Field(description="Taints of its nodes, beside drakit's own.")] = ()
+    efa: Annotated[
+        StrictBool, Field(description="Whether every network card of its nodes has an Elastic Fabric Adapter.")
+    ] = False
 
     @field_validator("max")
     @classmethod

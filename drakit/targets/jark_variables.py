@@ -46,6 +46,8 @@ def _definition(
     family, gpu = group.instance_type.partition(".")[0], has_nvidia_gpu(group.instance_type)
     made = definition(name, group, gpu=gpu, labels={"node-type": family} if gpu and family.startswith("p") else {})
     made["ami_type"] = _ami_type(group.instance_type)
+    if group.efa:
+        made["efa"] = True
     if group.reservation is not None:
         made["reservation"] = _reservation(group, reservations, shared)
     return made

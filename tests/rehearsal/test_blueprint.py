@@ -46,6 +46,7 @@ EVERYTHING = Stack.model_validate({
         "arm": {"instanceType": "m7g.xlarge", "taints": [{"key": "arm", "effect": "PreferNoSchedule"}]},
         "a-group-whose-name-has-forty-characters0": {
             "instanceType": "p5.48xlarge",
+            "efa": True,
             "taints": [{"key": "k", "value": "v", "effect": "NoExecute"}],
         },
     },
@@ -298,6 +299,8 @@ TARGET = ("capacity_reservation_specification", 0, "capacity_reservation_target"
         (TEMPLATE, ("block_device_mappings", 0, "ebs", 0, "encrypted"), "false", "encrypted"),
         (GROUP, ("capacity_type",), "ON_DEMAND", "p4d-reservation"),
         (GROUP, ("capacity_type",), "SPOT", "p4d-reservation"),
+        (GROUP, ("scaling_config", 0, "desired_size"), 1, "p4d-size"),
+        (GROUP, ("tags", "drakit/node-group"), "another", "another-size"),
         (GROUP, ("launch_template",), [], "p4d-launch-template"),
         (GROUP, ("launch_template", 0, "id"), "lt-0123456789abcdef0", "p4d-launch-template"),
         (GROUP, ("tags",), {}, "p4d-launch-template"),

@@ -24,6 +24,11 @@ def reservation(id: str, zone: str, placement_group: str = "") -> CapacityReserv
     )
 
 
+def test_an_elastic_fabric_adapter_is_asked_for_by_the_group() -> None:
+    assert group(instanceType="p4d.24xlarge", efa=True)["efa"] is True
+    assert "efa" not in group(instanceType="p4d.24xlarge")
+
+
 def test_the_default_stack() -> None:
     variables = jark_variables(stack())
     assert variables["node_groups"].keys() == {"core", "g6", "p4d"}
