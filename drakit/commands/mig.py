@@ -177,13 +177,41 @@ async def partition(
     )
 
 
-def declared(groups: Mapping[str, NodeGroup], nodes: Iterable[Object]) -> dict[str, str]:
+async def refuse_partitioning(kube: Kube, api: ResourceApi, configs: Mapping[str, str]) -> None:
+    """Refuse a change of nodes' labels that MIG manager would act on while claims hold their devices.
+
+    Args:
+        configs: the configuration that each node is to have, by its name; those that have it are left alone.
+
+    Raises:
+        PreflightError: as for `partition`.
+    """
+    nodes, _ = await kube.list(NODE)
+    names = {node["metadata"]["name"] for node in nodes}
+    other = {node["metadata"]["name"] for node in nodes if _label(node) != configs.get(node["metadata"]["name"], "")}
+    if changing := names & configs.keys() & other:
+        _refuse_if_allocated([device for device in await _published(kube, api) if device.node in changing])
+
+
+def declared(
+    groups: Mapping[str, NodeGroup], nodes: Iterable[Object], before: Mapping[str, NodeGroup] | None = None
+) -> dict[str, str]:
     """The MIG configuration that the stack file has for each of the nodes, by name; without those it has none for.
 
     Without those, too, of instance types that the catalogue does not know: preflight tells of them.
+
+    Args:
+        before: the groups as they were applied last. One that had a configuration then, and has none now, gets whole
+            GPUs: EKS takes the label away, and the operator's default for that is all-disabled.
     """
-    configs = {n: group.mig for n, group in groups.items() if group.mig and group.instance_type in INSTANCE_TYPES}
+    wanted = {n: group.mig or (ALL_DISABLED if had_mig(before or {}, n) else None) for n, group in groups.items()}
+    configs = {n: mig for n, mig in wanted.items() if mig and groups[n].instance_type in INSTANCE_TYPES}
     return {node["metadata"]["name"]: configs[str(group_of(node))] for node in nodes if group_of(node) in configs}
+
+
+def had_mig(before: Mapping[str, NodeGroup], group: str) -> bool:
+    """Whether a group had a MIG configuration of the stack file's."""
+    return group in before and before[group].mig is not None
 
 
 def outdated(nodes: Iterable[Object], devices: Sequence[Device]) -> list[tuple[str, str | None, str]]:

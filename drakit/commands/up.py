@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,10 +11,10 @@ from pathlib import Path
 from drakit.aws.findings import Finding, Level
 from drakit.commands import provision
 from drakit.commands.agreement import require
-from drakit.commands.applied import write_applied
+from drakit.commands.applied import read_applied, write_applied
 from drakit.commands.bounds import with_room
 from drakit.commands.growth import Growth, look_at_growth
-from drakit.commands.mig import declared, partition
+from drakit.commands.mig import declared, had_mig, partition, refuse_partitioning
 from drakit.commands.nodes import group_statuses, handed_out_twice
 from drakit.commands.preflight import look_ahead
 from drakit.commands.session import Session, resource_api
@@ -21,12 +22,14 @@ from drakit.commands.spending import note
 from drakit.commands.waiting import NodeWait
 from drakit.engine.events import Report
 from drakit.engine.step import Step, run_steps
+from drakit.errors import ClusterError
 from drakit.helm import Helm, InstalledRelease, Release
 from drakit.helm.records import secret_labels, with_api_version
 from drakit.kube.client import Kube
-from drakit.kube.kinds import RESOURCE_GROUP, SECRET, ResourceApi
+from drakit.kube.kinds import NODE, RESOURCE_GROUP, SECRET, ResourceApi
 from drakit.kube.watch import wait_for
 from drakit.results import GroupStatus, KubernetesVersion, ReleaseStatus, StepResult, UpResult
+from drakit.stack.model import NodeGroup
 from drakit.targets.base import GroupSize, SizeChange, group_of
 from drakit.targets.releases import DEVICE_CLASSES, DRA_DRIVER, OPERATOR, chart_warnings, releases
 from drakit.tools import FoundTool
@@ -43,6 +46,7 @@ class _Up:
         self.session, self.agreed, self.plan_file = session, agreed, plan_file
         self.releases: Sequence[Release] = releases(session.stack, session.workspace.root)
         self.growth: Growth | None = None
+        self.before: Mapping[str, NodeGroup] = {}
         self.tools: Mapping[str, FoundTool] = {}
         self.installed: Sequence[InstalledRelease] = ()
         self.listed: Sequence[InstalledRelease] | None = None
@@ -91,8 +95,24 @@ class _Up:
             if self.growth.summary:
                 report(self.growth.summary)
             require(self.session, agreed=self.agreed, what=self.growth.question)
+            await self._refuse_mig_in_use(self.growth)
             note(self.session, self.growth.cost)
         return False
+
+    async def _refuse_mig_in_use(self, growth: Growth) -> None:
+        """Not once Terraform has changed the nodes' label: MIG manager acts on it, whatever runs there."""
+        applied = read_applied(self.session)
+        self.before = applied.node_groups if applied else {}
+        groups = self.session.stack.node_groups
+        if not any(
+            size.desired and n in groups and (groups[n].mig or had_mig(self.before, n))
+            for n, size in growth.now.items()
+        ):
+            return
+        with suppress(ClusterError):  # this run may be what makes it answer
+            async with self.session.connect() as kube:
+                nodes, _ = await kube.list(NODE)
+                await refuse_partitioning(kube, await resource_api(kube), declared(groups, nodes, self.before))
 
     async def _access(self, report: Report) -> bool:
         return await self.session.target.access(self.session.stack, self.session.workspace, report)
@@ -230,7 +250,7 @@ class _Up:
         if with_devices:
             self.warnings += tuple(handed_out_twice(nodes.values(), (await self.kube.list(self.api.slice))[0]))
             ready = [node for node in nodes.values() if group_of(node) in awaited]
-            self.mig = declared(self.session.stack.node_groups, ready)
+            self.mig = declared(self.session.stack.node_groups, ready, self.before)
         return False
 
     def _starved(self) -> Mapping[str, str]:

@@ -14,6 +14,11 @@ from drakit.rehearsal.operations import Result, operation
 from drakit.rehearsal.protocol import Call
 from drakit.rehearsal.world import World, now
 
+PROCESSES = frozenset({
+    "AddToLoadBalancer", "AlarmNotification", "AZRebalance", "HealthCheck", "InstanceRefresh", "Launch",
+    "ReplaceUnhealthy", "ScheduledActions", "Terminate",
+})  # fmt: skip
+
 
 @operation("autoscaling", "DescribeAutoScalingGroups")
 def describe_auto_scaling_groups(world: World, call: Call) -> Result:
@@ -76,6 +81,19 @@ def delete_scheduled_action(world: World, call: Call) -> Result:
         return call.moto()
     if group.schedule.pop(call.get("ScheduledActionName"), None) is None:
         raise AwsError("ValidationError", f"Scheduled action name not found: {call.get('ScheduledActionName')}")
+    return {}
+
+
+@operation("autoscaling", "SuspendProcesses", "ResumeProcesses")
+def change_processes(world: World, call: Call) -> Result:
+    """Let a group leave something alone, such as evening out its zones, or not any more."""
+    group = _named(call)
+    if group is None:
+        return call.moto()
+    named = set(call.get("ScalingProcesses") or PROCESSES)
+    if strange := named - PROCESSES:
+        raise AwsError("ValidationError", f"Unknown process: {', '.join(sorted(strange))}")
+    group.suspended = group.suspended | named if call.operation == "SuspendProcesses" else group.suspended - named
     return {}
 
 
@@ -179,6 +197,9 @@ def _group(cluster: Cluster, group: NodeGroup) -> dict[str, Any]:
         "CreatedTime": document["createdAt"],
         "VPCZoneIdentifier": ",".join(document["subnets"]),
         "AvailabilityZones": sorted({zone_of(node) for node in group.nodes}),
+        "SuspendedProcesses": [
+            {"ProcessName": name, "SuspensionReason": "User suspended"} for name in sorted(group.suspended)
+        ],
         "Instances": [
             {
                 "InstanceId": instance_id(node),
@@ -201,6 +222,5 @@ def _group(cluster: Cluster, group: NodeGroup) -> dict[str, Any]:
             for key, value in group.asg_tags.items()
         ],
         "TerminationPolicies": ["AllocationStrategy", "OldestLaunchTemplate", "OldestInstance"],
-        "SuspendedProcesses": [],
         "EnabledMetrics": [],
     }

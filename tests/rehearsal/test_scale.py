@@ -235,6 +235,11 @@ def test_nodes_in_use_stay_and_idle_ones_go_first(emulator: Emulator, place: Aws
     place.ok("scale", "g6=1")
     nodes = {node["name"] for node in place.ok("status").result["nodes"] if node["group"] == "g6"}
     assert nodes == {used}
+    # Nor does Auto Scaling end the one that is left, to even out the zones.
+    [scaling] = group(emulator, "g6")["resources"]["autoScalingGroups"]
+    found = emulator.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[scaling["name"]])
+    [suspended] = found["AutoScalingGroups"][0]["SuspendedProcesses"]
+    assert suspended["ProcessName"] == "AZRebalance"
     drained = place.ok("scale", "g6=0", "--drain")
     assert any("nobody makes them again" in words for words in drained.document["warnings"])
     assert sizes(emulator, "g6")["desiredSize"] == 0

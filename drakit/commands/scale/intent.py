@@ -77,8 +77,9 @@ class Intent:
 
     @property
     def held(self) -> list[str]:
-        """The groups that have and keep nodes in a Capacity Block and would get a new launch template."""
+        """The groups with nodes in a Capacity Block that would keep them and get a new launch template."""
         rolling = {change.path.split(".")[1] for change in self.definition if change.effect is Effect.ROLLING}
+        rolling -= {change.path.split(".")[1] for change in self.definition if change.effect is Effect.REPLACE}
         return [
             name
             for name in self.wishes

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from drakit.commands import provision
 from drakit.commands.agreement import require
-from drakit.commands.applied import write_applied
+from drakit.commands.applied import read_applied, write_applied
 from drakit.commands.bounds import with_room
-from drakit.commands.mig import declared, partition
+from drakit.commands.mig import declared, partition, refuse_partitioning
 from drakit.commands.nodes import group_statuses
 from drakit.commands.remembered import remember
 from drakit.commands.scale.intent import Intent, Request, check, look, to_agree
@@ -117,6 +117,13 @@ class _Scale:
         smaller = {
             n: size for n, size in intent.desired.items() if n in intent.wishes and size < intent.before[n].desired
         }
+        if any(change.path.endswith(".mig") for change in intent.definition):
+            nodes, _ = await self.kube.list(NODE)
+            named = {name: intent.stack.node_groups[name] for name in intent.wishes if intent.desired[name]}
+            applied = read_applied(self.session)
+            await refuse_partitioning(
+                self.kube, self.api, declared(named, nodes, applied.node_groups if applied else None)
+            )
         self.leaving = await choose(self.kube, self.api, smaller)
         if not self.request.drain:
             refuse_in_use(self.leaving)

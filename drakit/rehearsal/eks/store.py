@@ -41,6 +41,8 @@ class NodeGroup:
     """What its Auto Scaling group has done, the newest first."""
     schedule: dict[str, Document] = field(default_factory=dict)
     """The scheduled actions of its Auto Scaling group, by name."""
+    suspended: set[str] = field(default_factory=set)
+    """What its Auto Scaling group was told not to do."""
     updates: dict[str, Document] = field(default_factory=dict)
     asg_tags: dict[str, str] = field(default_factory=dict)
     """The tags of its Auto Scaling group."""

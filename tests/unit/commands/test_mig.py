@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from drakit.commands.mig import AGAIN, check_config, declared, expected, mig_set, outdated, partition
+from drakit.commands.mig import (
+    AGAIN,
+    check_config,
+    declared,
+    expected,
+    mig_set,
+    outdated,
+    partition,
+    refuse_partitioning,
+)
 from drakit.commands.session import Session
 from drakit.dra.catalogue import A100_40GB, A100_80GB, H100, H200, INSTANCE_TYPES, Gpu
 from drakit.dra.devices import devices_of
@@ -633,3 +642,24 @@ async def test_a_cluster_without_dra(session: MakeSession, cluster: Cluster) -> 
     with pytest.raises(ClusterError) as caught:
         await mig_set(session(cluster), "p4d", "all-balanced")
     assert caught.value.code == "no-resource-api"
+
+
+async def test_a_label_is_not_changed_under_claims(two: Cluster) -> None:
+    """EKS relabels the nodes that there are, and MIG manager does not ask who works there."""
+    two.allocate(B, "gpu-3", "train-0")
+    kube: Any = two
+    await refuse_partitioning(kube, two.api, {A: "all-balanced", B: "all-disabled"})
+    with pytest.raises(PreflightError) as caught:
+        await refuse_partitioning(kube, two.api, {A: "all-disabled", B: "all-balanced"})
+    assert caught.value.code == "devices-allocated"
+
+
+def test_a_group_that_has_lost_its_configuration_gets_whole_gpus() -> None:
+    """EKS takes the label away, for which the operator has a default; a layout of `mig set` is nobody's to change."""
+    nodes = [{"metadata": {"name": f"in-{name}", "labels": {"drakit/node-group": name}}} for name in ("a", "b", "c")]
+    text = "{{target: eks, nodeGroups: {{a: {0}, b: {0}, c: {0}}}}}".format("{instanceType: p4d.24xlarge}")
+    now = parse_stack(text, "f").node_groups
+    before = {**now, "a": now["a"].model_copy(update={"mig": "all-balanced"})}
+    now = {**now, "c": now["c"].model_copy(update={"mig": "all-1g.5gb"})}
+    assert declared(now, nodes, before) == {"in-a": "all-disabled", "in-c": "all-1g.5gb"}
+    assert declared(now, nodes) == {"in-c": "all-1g.5gb"}
