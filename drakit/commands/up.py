@@ -17,6 +17,7 @@ from drakit.commands.growth import Growth, look_at_growth
 from drakit.commands.mig import declared, had_mig, partition, refuse_partitioning
 from drakit.commands.nodes import group_statuses, handed_out_twice
 from drakit.commands.preflight import look_ahead
+from drakit.commands.scale.intent import block_in_use, held_by_blocks
 from drakit.commands.session import Session, resource_api
 from drakit.commands.spending import note
 from drakit.commands.waiting import NodeWait
@@ -29,6 +30,7 @@ from drakit.kube.client import Kube
 from drakit.kube.kinds import NODE, RESOURCE_GROUP, SECRET, ResourceApi
 from drakit.kube.watch import wait_for
 from drakit.results import GroupStatus, KubernetesVersion, ReleaseStatus, StepResult, UpResult
+from drakit.stack.diff import diff
 from drakit.stack.model import NodeGroup
 from drakit.targets.base import GroupSize, SizeChange, group_of
 from drakit.targets.releases import DEVICE_CLASSES, DRA_DRIVER, OPERATOR, chart_warnings, releases
@@ -95,14 +97,16 @@ class _Up:
             if self.growth.summary:
                 report(self.growth.summary)
             require(self.session, agreed=self.agreed, what=self.growth.question)
+            if applied := read_applied(self.session):
+                self.before = applied.node_groups
+                if held := held_by_blocks(diff(applied, self.session.stack), self.growth.now):
+                    raise block_in_use(held)
             await self._refuse_mig_in_use(self.growth)
             note(self.session, self.growth.cost)
         return False
 
     async def _refuse_mig_in_use(self, growth: Growth) -> None:
         """Not once Terraform has changed the nodes' label: MIG manager acts on it, whatever runs there."""
-        applied = read_applied(self.session)
-        self.before = applied.node_groups if applied else {}
         groups = self.session.stack.node_groups
         if not any(
             size.desired and n in groups and (groups[n].mig or had_mig(self.before, n))

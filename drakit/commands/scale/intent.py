@@ -2,14 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from drakit.commands.applied import read_applied
 from drakit.commands.session import Session
 from drakit.dra.catalogue import INSTANCE_TYPES
-from drakit.errors import ClusterError, UsageError
+from drakit.errors import ClusterError, PreflightError, UsageError
 from drakit.kube.client import Kube
 from drakit.stack.diff import Effect, FieldChange, diff
 from drakit.stack.groups import SizeWish, check_scale, parse_scale
@@ -54,7 +54,7 @@ class Intent:
         wishes: the groups that are named, or, for `up`, that change.
         definition: what of these groups Terraform has to change, and what that does.
         elsewhere: what else in the stack file `up` has not applied.
-        external: groups whose size is not the file's, in a sentence each.
+        external: groups whose size is not the file's, and reservations that go on to cost, in a sentence each.
     """
 
     stack: Stack
@@ -77,18 +77,8 @@ class Intent:
 
     @property
     def held(self) -> list[str]:
-        """The groups with nodes in a Capacity Block that would keep them and get a new launch template."""
-        rolling = {change.path.split(".")[1] for change in self.definition if change.effect is Effect.ROLLING}
-        rolling -= {change.path.split(".")[1] for change in self.definition if change.effect is Effect.REPLACE}
-        return [
-            name
-            for name in self.wishes
-            if name in rolling
-            and self.before[name].desired
-            and self.desired[name]
-            and (now := self.before[name].reservation)
-            and now.type == "capacity-block"
-        ]
+        """As `held_by_blocks`, of the groups that are named and keep nodes."""
+        return held_by_blocks(self.definition, {n: self.before[n] for n in self.wishes if self.desired[n]})
 
     @property
     def grown(self) -> list[str]:
@@ -142,6 +132,32 @@ class Intent:
 def remade(now: GroupSize, group: NodeGroup) -> bool:
     """Whether a group's nodes become others: of another instance type, or paid for otherwise."""
     return (now.instance_type, now.reservation) != (group.instance_type, group.reservation)
+
+
+def held_by_blocks(changes: Sequence[FieldChange], now: Mapping[str, GroupSize]) -> list[str]:
+    """The groups with nodes in a Capacity Block that EKS would have to replace, and cannot while there are any.
+
+    A group that is made anew is no such one.
+    """
+    named = [(change.path.split(".")[1], change.effect) for change in changes if change.path.startswith("nodeGroups.")]
+    anew = {name for name, effect in named if effect is Effect.REPLACE}
+    rolling = {name for name, effect in named if effect is Effect.ROLLING}
+    if any(change.path.startswith(("kubernetesVersion", "aws.tags")) for change in changes):
+        rolling |= now.keys()
+    return [
+        name
+        for name, size in now.items()
+        if name in rolling - anew and size.desired and size.reservation and size.reservation.type == "capacity-block"
+    ]
+
+
+def block_in_use(groups: Sequence[str]) -> PreflightError:
+    """The error for groups that `held_by_blocks` names."""
+    return PreflightError(
+        f"EKS gives a group in a Capacity Block other nodes only while it has none: {', '.join(groups)}.",
+        hint=f"`drakit scale {' '.join(f'{name}=0' for name in groups)}`, then the same command again.",
+        code="block-in-use",
+    )
 
 
 def as_it_is(stack: Stack, now: Mapping[str, GroupSize]) -> Stack:
@@ -205,7 +221,8 @@ async def look(session: Session, kube: Kube, request: Request) -> Intent:
     wanted = _stack(stack, wishes, reserved, at_start=at_start)
     changes = _changes(session, wanted)
     named = tuple(f"nodeGroups.{name}." for name in wishes)
-    sizes = {**current, **{name: wish.min if at_start else wish.desired for name, wish in wishes.items()}}
+    # What is scheduled is agreed to now.
+    sizes = {**current, **{name: wish.desired for name, wish in wishes.items()}}
     others = {name: size for name, size in before.items() if name not in wishes}
     cost_before, cost_after = await asyncio.gather(
         target.cost(as_it_is(stack, before), current), target.cost(as_it_is(wanted, others), sizes)
@@ -220,7 +237,7 @@ async def look(session: Session, kube: Kube, request: Request) -> Intent:
         at_start,
         tuple(c for c in changes if c.path.startswith(named)),
         tuple(c for c in changes if not c.path.startswith(named) and c.effect is not Effect.NONE),
-        _external(session, before, wishes),
+        (*_external(session, before, wishes), *_paid_all_the_same(before, wishes)),
     )
 
 
@@ -279,12 +296,26 @@ def _changes(session: Session, wanted: Stack) -> list[FieldChange]:
 def _external(session: Session, before: Mapping[str, GroupSize], wishes: Mapping[str, SizeWish]) -> tuple[str, ...]:
     if session.file is None and not session.rehearse:
         return ()
+
+    def who(size: GroupSize) -> str:
+        # A start that was scheduled, or the end of the block.
+        block = size.reservation is not None and size.reservation.type == "capacity-block"
+        return "its schedule or somebody else" if block else "somebody else"
+
     return tuple(
-        f"{name} is at {before[name].desired}, and the stack file says {group.desired}: somebody else has scaled "
+        f"{name} is at {before[name].desired}, and the stack file says {group.desired}: {who(before[name])} has scaled "
         f"it{'' if name in wishes else '; it is left alone'}."
         for name, group in session.stack.node_groups.items()
         if name in before and before[name].desired != group.desired
     )
+
+
+def _paid_all_the_same(before: Mapping[str, GroupSize], wishes: Mapping[str, SizeWish]) -> Iterator[str]:
+    """A word on each reservation on demand that a group leaves: it costs what its instances would."""
+    for name, wish in wishes.items():
+        there = before[name].reservation
+        if there and there.type == "odcr" and wish.desired < before[name].desired:
+            yield f"{there.id} is billed to its owner until it is cancelled, used or not."
 
 
 def _has_nodes(change: FieldChange, before: Mapping[str, GroupSize]) -> bool:

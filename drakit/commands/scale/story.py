@@ -14,7 +14,7 @@ from drakit.commands.bounds import with_room
 from drakit.commands.mig import declared, partition, refuse_partitioning
 from drakit.commands.nodes import group_statuses
 from drakit.commands.remembered import remember
-from drakit.commands.scale.intent import Intent, Request, check, look, to_agree
+from drakit.commands.scale.intent import Intent, Request, block_in_use, check, look, to_agree
 from drakit.commands.scale.leaving import Leaving, choose, cordon, drain, look_again, refuse_in_use, uncordon
 from drakit.commands.session import Session, resource_api
 from drakit.commands.spending import note
@@ -109,11 +109,7 @@ class _Scale:
                 code="other-changes",
             )
         if held := intent.held:
-            raise PreflightError(
-                f"EKS gives a group in a Capacity Block other nodes only while it has none: {', '.join(held)}.",
-                hint=f"`drakit scale {' '.join(f'{name}=0' for name in held)}`, then the same command again.",
-                code="block-in-use",
-            )
+            raise block_in_use(held)
         smaller = {
             n: size for n, size in intent.desired.items() if n in intent.wishes and size < intent.before[n].desired
         }
@@ -227,7 +223,8 @@ class _Scale:
                 f"{each.group} was to have {each.desired} at {each.at:%Y-%m-%d %H:%M} UTC: that is taken back."
                 for each in await target.unschedule(intent.wishes)
             ]
-        note(self.session, intent.cost_after)
+        if not intent.at_start:  # that is the price from then on
+            note(self.session, intent.cost_after)
         self._remember()
         return bool(changes)
 

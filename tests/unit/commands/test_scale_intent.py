@@ -275,3 +275,21 @@ def test_what_a_rehearsal_does_twice_is_still_over_the_files_word(tmp_path: Path
     again = replaced(here, stack=overlaid(here.stack, here.workspace, here.emit))
     scaled(again, 4)
     assert overlaid(here.stack, here.workspace, here.emit).node_groups["g6"].desired == 4
+
+
+@pytest.mark.parametrize(
+    ("size", "kind", "told"), [(0, "odcr", True), (0, "capacity-block", False), (1, "odcr", False)]
+)
+async def test_a_reservation_that_is_left_goes_on_to_cost(tmp_path: Path, size: int, kind: Any, told: bool) -> None:
+    reservation = Reservation(id="cr-0123456789abcdef0", type=kind)
+    place = Place({**SIZES, "p4d": GroupSize(1, "p4d.24xlarge", 0, 1, reservation)})
+    found = await intent_of(session(tmp_path, place), f"p4d={size}")
+    assert any("used or not" in words for words in found.external) is told
+
+
+async def test_what_is_scheduled_is_priced_now(tmp_path: Path) -> None:
+    place = Place(SIZES)
+    odcr = Reservation(id="cr-0123456789abcdef0", type="odcr")
+    place.wanted = Reserved(odcr, datetime(2036, 11, 24, 11, 30, tzinfo=UTC))
+    found = await intent_of(session(tmp_path, place), "p4d=1", reservation=odcr.id, at_start=True)
+    assert (found.desired["p4d"], found.cost_after.hourly - found.cost_before.hourly) == (0, 20.0)

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from drakit.commands import waiting
+from drakit.commands.applied import write_applied
 from drakit.commands.growth import look_at_growth
 from drakit.commands.session import Session
 from drakit.commands.up import _Up
-from drakit.errors import ClusterError
+from drakit.errors import ClusterError, PreflightError
 from drakit.kube.kinds import NODE
+from drakit.stack.model import Reservation
 from drakit.targets.base import GroupSize, SizeChange, Trouble
 from tests.unit.commands.scaled import API, FILE, SIZES, Cluster, Place, node, session
 
@@ -79,3 +81,17 @@ async def test_a_smaller_maximum_takes_no_nodes_away(tmp_path: Path, kube: Clust
     await run._nodes(lambda _: None)
     assert place.changes == []
     assert any("`drakit scale g6=1` changes it." in words for words in run.warnings)
+
+
+async def test_nodes_in_a_block_that_eks_would_have_to_replace(tmp_path: Path, kube: Cluster) -> None:
+    """It upgrades the control plane, and then refuses: for good, as long as the group has nodes."""
+    block = Reservation(id="cr-0123456789abcdef0", type="capacity-block")
+    place = Place({**SIZES, "p4d": GroupSize(1, "p4d.24xlarge", 0, 1, block)})
+    run = await begun(tmp_path, kube, place)
+    old = run.session.stack.model_copy(update={"aws": run.session.stack.aws.model_copy(update={"tags": {"a": "b"}})})
+    write_applied(run.session, old)
+    with pytest.raises(PreflightError) as caught:
+        await run._preflight(lambda _: None)
+    assert caught.value.code == "block-in-use"
+    place.sizes["p4d"] = GroupSize(0, "p4d.24xlarge", 0, 1, block)
+    await run._preflight(lambda _: None)
