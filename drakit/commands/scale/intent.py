@@ -77,8 +77,15 @@ class Intent:
 
     @property
     def held(self) -> list[str]:
-        """As `held_by_blocks`, of the groups that are named and keep nodes."""
-        return held_by_blocks(self.definition, {n: self.before[n] for n in self.wishes if self.desired[n]})
+        """As `held_by_blocks`, of the groups that are named and have nodes when their definition changes."""
+        changed_first = [name for name in self.wishes if self.at_start or self.desired[name]]
+        return held_by_blocks(self.definition, {name: self.before[name] for name in changed_first})
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether some groups get smaller and none larger, now and later."""
+        sizes = [(self.desired[name], self.before[name].desired) for name in self.wishes]
+        return not self.at_start and all(new <= old for new, old in sizes) and any(new < old for new, old in sizes)
 
     @property
     def grown(self) -> list[str]:

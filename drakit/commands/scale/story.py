@@ -131,9 +131,8 @@ class _Scale:
         work = {"drain": self._drain} if self.leaving.nodes else {}
         work |= {"sizes": self._set_sizes}
         if intent.definition:
-            # Where nothing grows, what is paid for goes first, whatever then becomes of the definition.
-            shrinks = all(intent.desired[name] <= intent.before[name].desired for name in intent.wishes)
-            work = {**work, "definition": self._define} if shrinks else {"definition": self._define, **work}
+            # What is paid for goes first, whatever then becomes of the definition.
+            work = {**work, "definition": self._define} if intent.shrinks else {"definition": self._define, **work}
         names = [*work, "nodes", "mig"]
         work |= {"nodes": self._wait, "mig": self._divide}
         return [Step(name, work[name], after=tuple(names[:n][-1:])) for n, name in enumerate(names)]

@@ -143,12 +143,26 @@ async def test_a_block_that_has_nodes_is_left_before_another_is_taken(run: Run) 
     assert (run.place.changes, run.file.read_text()) == ([], FILE)
 
 
-@pytest.mark.parametrize(("size", "first"), [(0, "sizes"), (1, "definition")])
-async def test_what_is_paid_for_goes_before_a_definition_that_may_be_refused(run: Run, size: int, first: str) -> None:
-    run.place.sizes["p4d"] = GroupSize(1 - size, "p4d.24xlarge", 0, 1, BLOCKS[0])
-    run.place.wanted = Reserved(BLOCKS[1])
+LATER = datetime(2036, 11, 24, 11, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("now", "size", "starts", "first"),
+    [
+        (1, 0, None, "sizes"),
+        (0, 1, None, "definition"),
+        # A group that is made anew would lose what was scheduled for it.
+        (0, 0, None, "definition"),
+        (0, 1, LATER, "definition"),
+    ],
+)
+async def test_what_is_paid_for_goes_before_a_definition_that_may_be_refused(
+    run: Run, now: int, size: int, starts: datetime | None, first: str
+) -> None:
+    run.place.sizes["p4d"] = GroupSize(now, "p4d.24xlarge", 0, 1, BLOCKS[0])
+    run.place.wanted = Reserved(BLOCKS[1], starts)
     write_applied(run.here, run.here.stack)
-    request = Request([f"p4d={size}"], reservation=BLOCKS[1].id)
+    request = Request([f"p4d={size}"], reservation=BLOCKS[1].id, at_start=starts is not None)
     work = story._Scale(run.here, run.kube, API, request, agreed=True)
     await work.look(lambda _: None)
     steps = work.steps()
